@@ -1,0 +1,424 @@
+"""The columns of every table, written once. Jobs conform to them on the way in and on the way out.
+
+Each column has a comment with its meaning, its unit and what null means; it becomes the column's comment in Delta.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import Column as SparkColumn
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import DataType, StructField, StructType
+
+from features.config import Feature, FeaturesConfig
+from features.errors import ContractError
+
+
+@dataclass(frozen=True)
+class Column:
+    """`type` is Spark's short name, as in SQL. A column that is never null says so by `nullable=False`."""
+
+    name: str
+    type: str
+    comment: str
+    nullable: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    name: str
+    comment: str
+    columns: tuple[Column, ...]
+    keys: tuple[str, ...]  # what makes a row unique
+    partitions: tuple[str, ...] = ()
+
+    @property
+    def schema(self) -> StructType:
+        return StructType(
+            [
+                StructField(c.name, DataType.fromDDL(c.type), c.nullable, {"comment": c.comment})  # comments live in Delta
+                for c in self.columns
+            ]
+        )
+
+
+def conform(df: DataFrame, table: Table) -> DataFrame:
+    """The table's columns of `df`, in order.
+
+    Raises:
+        ContractError: naming every column that is missing or has another type.
+    """
+    actual = {f.name: f.dataType.simpleString() for f in df.schema.fields}
+    wrong = [
+        f"{c.name} must be {c.type}, found {actual.get(c.name, 'no such column')}"
+        for c in table.columns
+        if actual.get(c.name) != DataType.fromDDL(c.type).simpleString()
+    ]
+    if wrong:
+        raise ContractError(
+            f"{table.name}: {'; '.join(wrong)}. It was written by another version or configuration: "
+            "run the job that writes it again with --force, or put the table aside."
+        )
+    return df.select(*[c.name for c in table.columns])
+
+
+def month_of(date: str) -> SparkColumn:
+    """The month partition, such as 2026-11, of the day in column `date`."""
+    return F.date_format(date, "yyyy-MM")
+
+
+_DATE = Column("date", "date", "day in UTC")
+# A table of a catalogue of years would have thousands of day partitions with a file of a few rows each; a month holds
+# enough rows for a file, and file statistics on `date` still let a reader skip to the day.
+_MONTH = Column("month", "string", "month of date, as 2026-11; the partition")
+
+EVENTS = Table(
+    "events",
+    "One row is an interaction of a user with an item, cleaned: typed, valid, without duplicates.",
+    (
+        Column("event_id", "string", "the source's id, or else the MD5 of the duplicate keys: one event has one id in every delivery"),
+        Column("user_id", "string", "user, as the source names it"),
+        Column("item_id", "string", "item, as the source names it"),
+        Column("event_type", "string", "what the user did, such as view or buy"),
+        Column("value", "double", "rating, amount or result of the event, in the source's unit; null: the event has none", True),
+        Column("event_time", "timestamp", "instant of the event, UTC"),
+        Column("tie_order", "int", "0, 1, ... among the user's events of one instant, in source order"),
+        Column("session_id", "string", "session, as the source names it; null: not given", True),
+        Column("context", "map<string,string>", "further source columns named in source.events.context; empty: none"),
+        _DATE,
+        _MONTH,
+    ),
+    ("event_id",),
+    ("month",),
+)
+
+QUARANTINE = Table(
+    "quarantine",
+    "One row is a raw row that was refused, whole, with the reasons.",
+    (
+        Column("source", "string", "events, items, users or tags"),
+        Column("file", "string", "name of the file it stood in"),
+        Column("position", "bigint", "orders the rows of a file; the row's number from 0 where the file is read in one piece"),
+        Column("raw", "string", "the row as JSON of its source columns, or the line itself where it could not be split"),
+        Column("reasons", "array<string>", "every rule that the row broke, as column_rule"),
+        Column("run_id", "string", "run that refused it"),
+        Column("date", "date", "day of the event where it could be read and is plausible; else the last day of the run, or 1970-01-01 in a run over everything"),
+    ),
+    ("source", "file", "position"),
+    ("source",),
+)
+
+ITEMS = Table(
+    "items",
+    "One row is an item with its content.",
+    (
+        Column("item_id", "string", "item, as the source names it"),
+        Column("title", "string", "name to show; null: unknown", True),
+        Column("categories", "array<string>", "categories in source order, without repetition; empty: none known"),
+        Column("categories_imputed", "boolean", "true: categories were missing and were filled"),
+        Column("tags", "array<string>", "tags, most frequent first, then by name; empty: none"),
+        Column("price", "double", "price in the source's currency; null: missing and not imputed", True),
+        Column("price_imputed", "boolean", "true: price was missing and was filled"),
+        Column("year", "double", "year of publication; null: missing and not imputed", True),
+        Column("year_imputed", "boolean", "true: year was missing and was filled"),
+        Column("text", "string", "description; null: none", True),
+        Column("media", "array<float>", "vector of text, image or audio as supplied; null: none", True),
+        Column("attributes", "map<string,string>", "further source columns named in source.items.attributes; empty: none"),
+    ),
+    ("item_id",),
+)
+
+USERS = Table(
+    "users",
+    "One row is a user with what is known of them.",
+    (
+        Column("user_id", "string", "user, as the source names it"),
+        Column("segment", "string", "group whose popular items a user without history gets; null: unknown", True),
+        Column("age", "double", "age in years; null: missing and not imputed", True),
+        Column("age_imputed", "boolean", "true: age was missing and was filled"),
+        Column("attributes", "map<string,string>", "further source columns named in source.users.attributes; empty: none"),
+    ),
+    ("user_id",),
+)
+
+STATISTICS = Table(
+    "statistics",
+    "One row is a number (or a label) that was fitted on the training period, and is reused verbatim by every later step.",
+    (
+        Column("owner", "string", "table whose column it was fitted on: items, users, user_features, item_content, sequences"),
+        Column("column", "string", "column it was fitted on"),
+        Column("group", "string", "group it holds for, such as a category; empty: all rows"),
+        Column("statistic", "string", "mean, std, median, mode, ..."),
+        Column("number", "double", "its value; null: the statistic is a label", True),
+        Column("label", "string", "its value where it is a label, such as the mode of a text column; null: it is a number", True),
+        Column("fitted_until", "timestamp", "instant before which the data ended that it was fitted on; null: data without time", True),
+    ),
+    ("owner", "column", "group", "statistic"),
+    ("owner",),
+)
+
+ITEM_VOCABULARY = Table(
+    "item_vocabulary",
+    "Item id and index. 0 is padding, 1 unknown, items start at 2. Append-only: an index never changes its meaning.",
+    (Column("item_id", "string", "item"), Column("index", "int", "2, 3, ... in order of first appearance in a build")),
+    ("item_id",),
+)
+
+USER_VOCABULARY = Table(
+    "user_vocabulary",
+    "User id and index. 0 is padding, 1 unknown, users start at 2. Append-only: an index never changes its meaning.",
+    (Column("user_id", "string", "user"), Column("index", "int", "2, 3, ... in order of first appearance in a build")),
+    ("user_id",),
+)
+
+LABEL_VOCABULARY = Table(
+    "label_vocabulary",
+    "Index of each label of the other columns that the model embeds: categories, event_type. Append-only, from 2.",
+    (
+        Column("column", "string", "categories or event_type"),
+        Column("label", "string", "the label"),
+        Column("index", "int", "2, 3, ... within the column; 0 is padding, 1 unknown"),
+    ),
+    ("column", "label"),
+)
+
+ITEM_CONTENT = Table(
+    "item_content",
+    "One row is an index of item_vocabulary with what the item tower reads: the item's content, encoded and scaled.",
+    (
+        Column("index", "int", "index in item_vocabulary; 0 (padding) and 1 (unknown) have rows of zeros"),
+        Column("item_id", "string", "item; empty for padding and unknown"),
+        Column("categories", "array<int>", "indices in label_vocabulary, padded with 0 to sequences.max_categories"),
+        Column("numbers", "array<float>", "price (log), price known, year, year known: z-scores by statistics, 0 where unknown; known is 0 or 1"),
+        Column("train_events", "bigint", "events of the training split; 0: the item is cold"),
+    ),
+    ("index",),
+)
+
+# One array of `length` entries per column; position 0 is the oldest event kept, padding (0) stands at the end.
+SEQUENCES = Table(
+    "sequences",
+    "One row is a training or evaluation example: a window of one user's events, and at each position what came next.",
+    (
+        Column("example_id", "string", "user_id, split and number of the window, joined by |"),
+        Column("user_id", "string", "user"),
+        Column("user_index", "int", "index in user_vocabulary; 1: not in it"),
+        Column("events", "int", "positions that hold an event; the rest is padding"),
+        Column("last_time", "timestamp", "time of the last event that the example reads"),
+        Column("target_time", "timestamp", "time of its last target"),
+        Column("item_ids", "array<int>", "index of each event's item"),
+        Column("event_types", "array<int>", "index of each event's type"),
+        Column("values", "array<float>", "each event's value as z-score; 0 where it has none, or the source is implicit"),
+        Column("gaps", "array<int>", "bucket of the time since the event before: 0 padding or no event before, else 1 + log2(1 + seconds), cut"),
+        Column("request_gaps", "array<int>", "bucket of the time from the event to the request (the next event): 0 padding, else 1 + log2(1 + seconds), cut"),
+        Column("request_hours", "array<int>", "1 + hour of the request, UTC; 0 padding"),
+        Column("request_weekdays", "array<int>", "1 (Sunday) to 7: weekday of the request, UTC; 0 padding"),
+        Column("user_features", "array<float>", "length x features, row by row: the user's features as of the request's day, z-scores by statistics"),
+        Column("targets", "array<int>", "index of the next item; 0 padding"),
+        Column("weights", "array<float>", "1 where the target counts in the example's split, else 0"),
+        Column("target_values", "array<float>", "z-score of the next event's value; 0 where it has none"),
+        Column("target_value_weights", "array<float>", "1 where the target counts and has a value, else 0"),
+        Column("split", "string", "train, valid or test; a partition"),
+        Column("length", "int", "entries of each array: the length bucket; a partition"),
+    ),
+    ("example_id",),
+    ("split", "length"),
+)
+
+MODELS = Table(
+    "models",
+    "One row is a trained model, pinned to everything it was made from.",
+    (
+        Column("model_id", "string", "hash of configuration, code, input versions and seed: the same inputs make the same model"),
+        Column("created_at", "timestamp", "when training ended, UTC"),
+        Column("config", "string", "the scenario's model, training and sequence sections, as JSON"),
+        Column("config_hash", "string", "hash of config"),
+        Column("code_version", "string", "version and source hash of the code"),
+        Column("inputs", "map<string,bigint>", "Delta version of each table that training read"),
+        Column("packages", "map<string,string>", "versions of the packages that decide the result"),
+        Column("seed", "bigint", "seed of initial weights, order and dropout"),
+        Column("steps", "bigint", "optimiser steps of the exported weights"),
+        Column("rows", "bigint", "training rows that an epoch streams, as counted"),
+        Column("metrics", "map<string,double>", "last loss, best validation metrics, seconds"),
+        Column("sizes", "map<string,bigint>", "sizes that the export was built with: items, categories, event types, features, max_length"),
+        Column("export_path", "string", "folder of the exported model: encoder.onnx, items.onnx, card.json"),
+    ),
+    ("model_id",),
+)
+
+
+def _vectors(entity: str) -> Table:
+    return Table(
+        f"{entity}_vectors",
+        f"One row is the fixed-length vector of one {entity} under one model; a score is the product of a user's and an item's.",
+        (
+            Column("model_id", "string", "model; a partition"),
+            Column("date", "date", "as of the start of this day, UTC; a partition"),
+            Column(f"{entity}_id", "string", entity),
+            Column("vector", "array<float>", "model.dim numbers"),
+        ),
+        ("model_id", "date", f"{entity}_id"),
+        ("model_id", "date"),
+    )
+
+
+USER_VECTORS = _vectors("user")
+ITEM_VECTORS = _vectors("item")
+
+RECOMMENDATIONS = Table(
+    "recommendations",
+    "One row is one recommended item of one user, as of the start of a day.",
+    (
+        Column("date", "date", "day the recommendations are for, UTC; the partition"),
+        Column("user_id", "string", "user"),
+        Column("rank", "int", "1 is the best"),
+        Column("item_id", "string", "item"),
+        Column("score", "double", "of the source: the model's product of vectors, or the count that made an item popular; comparable within one source only"),
+        Column("source", "string", "model, popular_in_segment or popular"),
+        Column("model_id", "string", "model of the run"),
+    ),
+    ("date", "user_id", "rank"),
+    ("date",),
+)
+
+METRICS = Table(
+    "metrics",
+    "One row is one number about one model.",
+    (
+        Column("model_id", "string", "model of the evaluation; the partition"),
+        Column("model", "string", "lakeformer, or a baseline's name"),
+        Column("split", "string", "valid or test"),
+        Column("metric", "string", "hr, recall, precision, ndcg, mrr, accuracy, coverage, rmse"),
+        Column("k", "int", "cutoff; 0: none"),
+        Column("masked", "boolean", "true: items of the user's own history are left out of the ranking"),
+        Column("value", "double", "the metric"),
+        Column("low", "double", "lower end of the 95 % interval; null: none", True),
+        Column("high", "double", "upper end of the 95 % interval; null: none", True),
+        Column("users", "bigint", "users it is taken over"),
+    ),
+    ("model_id", "model", "split", "metric", "k", "masked"),
+    ("model_id",),
+)
+
+RUNS = Table(
+    "runs",
+    "One row is one run of one job that reached its end, well or not.",
+    (
+        Column("run_id", "string", "run"),
+        Column("job", "string", "job"),
+        Column("started_at", "timestamp", "start, UTC"),
+        Column("seconds", "double", "duration"),
+        Column("arguments", "string", "dates and other arguments, as JSON"),
+        Column("config_hash", "string", "hash of the whole configuration"),
+        Column("fingerprint", "string", "hash of configuration, code, arguments, raw files and input versions: same means same result"),
+        Column("inputs", "map<string,bigint>", "table and Delta version that it read"),
+        Column("outputs", "map<string,bigint>", "table and Delta version that it left"),
+        Column("rows_in", "bigint", "rows read; null: the job does not account for rows", True),
+        Column("rows_out", "bigint", "rows written of them; null: likewise", True),
+        Column("rows_duplicate", "bigint", "rows that repeated another; null: likewise", True),
+        Column("rows_refused", "bigint", "rows sent to quarantine; null: likewise", True),
+        Column("counts", "map<string,bigint>", "further counts by name, such as refused_missing_user_id"),
+        Column("exit_code", "int", "0 done, 1 a defect, 2 config, 3 contract, 4 no input, 5 leakage, 10 transient"),
+        Column("error", "string", "message; null: none", True),
+    ),
+    ("run_id", "job"),
+)
+
+
+# The tables of declared features: their columns follow from the declarations.
+
+
+def measure(feature: Feature) -> str:
+    """Prefix of a feature's columns: the event type it is limited to, or nothing."""
+    return f"{feature.event_type}_" if feature.event_type else ""
+
+
+def feature_columns(features: tuple[Feature, ...]) -> tuple[Column, ...]:
+    """The computed names: {column}_{operation}_{days}d, after the event type where one is declared."""
+    columns: dict[str, Column] = {}
+    for f in features:
+        of = f" of type {f.event_type}" if f.event_type else ""
+        for days in f.days:
+            window = f"in the {days} whole days before date"
+            column = {
+                "count": Column(f"{measure(f)}events_count_{days}d", "bigint", f"events{of} {window}"),
+                "sum": Column(f"{measure(f)}value_sum_{days}d", "double", f"sum of value of events{of} {window}; 0: none"),
+                "mean": Column(
+                    f"{measure(f)}value_mean_{days}d", "double", f"mean value of events{of} {window}; null: none has a value", True
+                ),
+                "recency": Column(
+                    f"{measure(f)}events_recency_{days}d",
+                    "int",
+                    f"days from the last day with an event{of} to date, {window}; null: no such day",
+                    True,
+                ),
+                "frequency": Column(
+                    f"{measure(f)}events_frequency_{days}d", "double", f"share of days with an event{of} {window}, 0 to 1"
+                ),
+                "share": Column(
+                    f"{measure(f)}category_share_{days}d",
+                    "map<string,double>",
+                    f"share of each category among the categories of the events{of} {window}, sums to 1; empty: none",
+                ),
+            }[f.operation]
+            columns.setdefault(column.name, column)
+    return tuple(columns.values())
+
+
+def day_table(entity: str, features: tuple[Feature, ...]) -> Table:
+    """user_days or item_days: one key's additive aggregates of one day, from which every window is summed."""
+    columns: dict[str, Column] = {}
+    for f in features:
+        of = f" of type {f.event_type}" if f.event_type else ""
+        add = [Column(f"{measure(f)}events", "bigint", f"events{of} of the day")]
+        if f.operation in ("sum", "mean"):
+            add += [
+                Column(f"{measure(f)}value_sum", "double", f"sum of value of the events{of}; 0: none has one"),
+                Column(f"{measure(f)}value_count", "bigint", f"events{of} with a value"),
+            ]
+        if f.operation == "share":
+            add.append(Column(f"{measure(f)}category_events", "map<string,bigint>", f"events{of} by category of the item"))
+        for column in add:
+            columns.setdefault(column.name, column)
+    return Table(
+        f"{entity}_days",
+        f"One row is one {entity}'s aggregates of one day with events: the tile from which windows are summed.",
+        (Column(f"{entity}_id", "string", entity), _DATE, _MONTH, *columns.values()),
+        (f"{entity}_id", "date"),
+        ("month",),
+    )
+
+
+def feature_table(entity: str, features: tuple[Feature, ...]) -> Table:
+    """user_features or item_features: one key as of the start of `date`, from whole days before it only."""
+    return Table(
+        f"{entity}_features",
+        f"One row is one {entity} as of the start of date, from whole days before it; only for dates that were asked for.",
+        (
+            Column(f"{entity}_id", "string", entity),
+            Column("date", "date", "the features are as of the start of this day, UTC"),
+            _MONTH,
+            *feature_columns(features),
+        ),
+        (f"{entity}_id", "date"),
+        ("month",),
+    )
+
+
+def model_features(features: tuple[Feature, ...]) -> tuple[str, ...]:
+    """Names of the user features that `sequences.user_features` holds, in its order: those that are one number."""
+    return tuple(c.name for c in feature_columns(features) if not c.type.startswith("map"))
+
+
+def all_tables(features: FeaturesConfig) -> dict[str, Table]:
+    """Every table of a scenario by name."""
+    tables = (
+        EVENTS, QUARANTINE, ITEMS, USERS, STATISTICS,
+        day_table("user", features.user), day_table("item", features.item),
+        feature_table("user", features.user), feature_table("item", features.item),
+        ITEM_VOCABULARY, USER_VOCABULARY, LABEL_VOCABULARY, ITEM_CONTENT, SEQUENCES,
+        MODELS, USER_VECTORS, ITEM_VECTORS, RECOMMENDATIONS, METRICS, RUNS,
+    )  # fmt: skip
+    return {t.name: t for t in tables}

@@ -1,0 +1,74 @@
+"""What a scenario may declare about its model, its training and its scoring."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+Rate = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelConfig(Section):
+    dim: PositiveInt = 64
+    heads: PositiveInt = 2
+    encoder_layers: PositiveInt = 1
+    decoder_layers: PositiveInt = 1
+    feed_forward: PositiveInt = 4  # width of the inner layer, in dims
+    dropout: Rate = 0.2
+    request_context: bool = True  # the request token knows when it is asked: time since the last event, hour, weekday
+
+    @model_validator(mode="after")
+    def heads_divide_dim(self) -> Self:
+        if self.dim % self.heads:
+            raise ValueError(f"dim must be a multiple of heads. Received dim={self.dim}, heads={self.heads}.")
+        if self.dim % 2:
+            raise ValueError(f"dim must be even, sines and cosines alternate. Received dim={self.dim}.")
+        return self
+
+
+class LossWeights(Section):
+    next_item: NonNegativeFloat = 1.0  # cross entropy over all items
+    value: NonNegativeFloat = 0.1  # mean squared error of the rating head; counts only where the source has explicit values
+
+
+class TrainingConfig(Section):
+    workers: PositiveInt = 1
+    lanes: PositiveInt | None = None  # parts of a batch; workers share them, so results do not depend on workers. Default: workers
+    epochs: PositiveInt = 30
+    batch_size: PositiveInt = 128  # examples of one step, over all workers
+    learning_rate: PositiveFloat = 1e-3
+    warmup_steps: NonNegativeInt = 100
+    weight_decay: NonNegativeFloat = 0.0
+    clip_norm: PositiveFloat = 1.0
+    average: Rate = 0.995  # decay of the moving average of the weights, which is what is exported; 0: none
+    patience: PositiveInt = 10  # epochs without a better validation NDCG@10 before training ends
+    checkpoint_steps: PositiveInt = 200
+    step_timeout_seconds: PositiveInt = 300  # a step that takes longer ends the worker
+    seed: int = 0
+    loss: LossWeights = LossWeights()
+
+    @model_validator(mode="after")
+    def lanes_are_shared_evenly(self) -> Self:
+        lanes = self.lanes or self.workers
+        if lanes % self.workers or self.batch_size % lanes:
+            raise ValueError(
+                "lanes must be a multiple of workers and divide batch_size. "
+                f"Received workers={self.workers}, lanes={lanes}, batch_size={self.batch_size}."
+            )
+        return self
+
+
+class ScoringConfig(Section):
+    top_k: PositiveInt = 100
+    exclude: tuple[Literal["seen"], ...] = ("seen",)
+    fallback: tuple[Literal["popular_in_segment", "popular"], ...] = ("popular_in_segment", "popular")
+
+
+class EvaluationConfig(Section):
+    cutoffs: tuple[PositiveInt, ...] = (5, 10, 20, 50)
+    report_users: NonNegativeInt = 5  # users whose recommendations the report shows

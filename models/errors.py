@@ -1,0 +1,13 @@
+"""What can go wrong between a table and a model. `exit_code` is what the job that meets the error ends with."""
+
+
+class StreamError(Exception):
+    """The table version cannot be streamed exactly, or was not: unsupported table feature, missing column, rows lost."""
+
+    exit_code = 3
+
+
+class WorkerError(Exception):
+    """A training worker died or stalled; its checkpoint is good and the same command resumes from it."""
+
+    exit_code = 10

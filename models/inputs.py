@@ -1,0 +1,69 @@
+"""The tensors the model reads, by name, dtype and shape: the columns of the sequences table, as they leave the stream.
+
+Axes: `batch` examples, `length` positions (position 0 is the oldest event kept, padding stands at the end).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+PADDING, UNKNOWN, FIRST = 0, 1, 2  # indices of every vocabulary: padding, unknown, first real entry
+GAP_BUCKETS = 32  # 0 padding or no event before, else 1 + floor(log2(1 + seconds)), at most GAP_BUCKETS - 1
+
+
+@dataclass(frozen=True)
+class Input:
+    """`per_position` is how many numbers stand at one position; `user_features` has as many as there are features."""
+
+    name: str
+    dtype: type
+    per_position: int | None = 1
+
+
+# What is known when the recommendation is asked for; the exported encoder takes these and nothing else.
+HISTORY = (
+    Input("item_ids", np.int32),
+    Input("event_types", np.int32),
+    Input("values", np.float32),
+    Input("gaps", np.int32),
+    Input("request_gaps", np.int32),
+    Input("request_hours", np.int32),
+    Input("request_weekdays", np.int32),
+    Input("user_features", np.float32, per_position=None),
+)
+# What came next.
+TARGETS = (
+    Input("targets", np.int32),
+    Input("weights", np.float32),
+    Input("target_values", np.float32),
+    Input("target_value_weights", np.float32),
+)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes that follow from the tables; each vocabulary's size counts padding and unknown."""
+
+    items: int
+    categories: int
+    event_types: int
+    user_features: int  # numbers per position in `user_features`; 0: none
+    item_numbers: int  # numbers per item in `item_content.numbers`
+    item_categories: int  # category slots per item in `item_content.categories`
+    max_length: int
+
+
+@dataclass(frozen=True)
+class ItemContent:
+    """What the item tower reads: row i belongs to item index i.
+
+    categories   (items, item_categories) int32, 0 padding
+    numbers      (items, item_numbers) float32, z-scores, 0 where unknown
+    train_events (items,) int64, 0: the item is cold
+    """
+
+    categories: np.ndarray
+    numbers: np.ndarray
+    train_events: np.ndarray
