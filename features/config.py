@@ -223,7 +223,7 @@ class Feature(Section):
         if len(given) != 1:
             raise ValueError(f"a feature has exactly one of count, sum, mean, recency, frequency, share. Received {given}.")
         if self.event_type is not None and not re.fullmatch(r"\w+", self.event_type):
-            raise ValueError(f"event_type must be letters, digits and _, it becomes a column name. Received {self.event_type!r}.")
+            raise ValueError(f"event_type must be letters, digits and _ (it names a column). Received {self.event_type!r}.")
         return self
 
 
@@ -245,7 +245,9 @@ class Split(Section):
 
     @model_validator(mode="after")
     def dates_are_in_order(self) -> Self:
-        if self.by == "global_time" and (self.valid_from is None or self.test_from is None or self.valid_from >= self.test_from):
+        if self.by == "global_time" and (
+            self.valid_from is None or self.test_from is None or self.valid_from >= self.test_from
+        ):
             raise ValueError(
                 "global_time needs valid_from before test_from. "
                 f"Received valid_from={self.valid_from}, test_from={self.test_from}."

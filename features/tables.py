@@ -78,11 +78,17 @@ EVENTS = Table(
     "events",
     "One row is an interaction of a user with an item, cleaned: typed, valid, without duplicates.",
     (
-        Column("event_id", "string", "the source's id, or else the MD5 of the duplicate keys: one event has one id in every delivery"),
+        Column(
+            "event_id",
+            "string",
+            "the source's id, or else the MD5 of the duplicate keys: one event has one id in every delivery",
+        ),
         Column("user_id", "string", "user, as the source names it"),
         Column("item_id", "string", "item, as the source names it"),
         Column("event_type", "string", "what the user did, such as view or buy"),
-        Column("value", "double", "rating, amount or result of the event, in the source's unit; null: the event has none", True),
+        Column(
+            "value", "double", "rating, amount or result of the event, in the source's unit; null: the event has none", True
+        ),
         Column("event_time", "timestamp", "instant of the event, UTC"),
         Column("tie_order", "int", "0, 1, ... among the user's events of one instant, in source order"),
         Column("session_id", "string", "session, as the source names it; null: not given", True),
@@ -104,7 +110,11 @@ QUARANTINE = Table(
         Column("raw", "string", "the row as JSON of its source columns, or the line itself where it could not be split"),
         Column("reasons", "array<string>", "every rule that the row broke, as column_rule"),
         Column("run_id", "string", "run that refused it"),
-        Column("date", "date", "day of the event where it could be read and is plausible; else the last day of the run, or 1970-01-01 in a run over everything"),
+        Column(
+            "date",
+            "date",
+            "day of the event where it could be read and is plausible; else the last day of the run, or 1970-01-01 in a run over everything",
+        ),
     ),
     ("source", "file", "position"),
     ("source",),
@@ -152,8 +162,15 @@ STATISTICS = Table(
         Column("group", "string", "group it holds for, such as a category; empty: all rows"),
         Column("statistic", "string", "mean, std, median, mode, ..."),
         Column("number", "double", "its value; null: the statistic is a label", True),
-        Column("label", "string", "its value where it is a label, such as the mode of a text column; null: it is a number", True),
-        Column("fitted_until", "timestamp", "instant before which the data ended that it was fitted on; null: data without time", True),
+        Column(
+            "label", "string", "its value where it is a label, such as the mode of a text column; null: it is a number", True
+        ),
+        Column(
+            "fitted_until",
+            "timestamp",
+            "instant before which the data ended that it was fitted on; null: data without time",
+            True,
+        ),
     ),
     ("owner", "column", "group", "statistic"),
     ("owner",),
@@ -191,7 +208,11 @@ ITEM_CONTENT = Table(
         Column("index", "int", "index in item_vocabulary; 0 (padding) and 1 (unknown) have rows of zeros"),
         Column("item_id", "string", "item; empty for padding and unknown"),
         Column("categories", "array<int>", "indices in label_vocabulary, padded with 0 to sequences.max_categories"),
-        Column("numbers", "array<float>", "price (log), price known, year, year known: z-scores by statistics, 0 where unknown; known is 0 or 1"),
+        Column(
+            "numbers",
+            "array<float>",
+            "price (log), price known, year, year known: z-scores by statistics, 0 where unknown; known is 0 or 1",
+        ),
         Column("train_events", "bigint", "events of the training split; 0: the item is cold"),
     ),
     ("index",),
@@ -211,11 +232,23 @@ SEQUENCES = Table(
         Column("item_ids", "array<int>", "index of each event's item"),
         Column("event_types", "array<int>", "index of each event's type"),
         Column("values", "array<float>", "each event's value as z-score; 0 where it has none, or the source is implicit"),
-        Column("gaps", "array<int>", "bucket of the time since the event before: 0 padding or no event before, else 1 + log2(1 + seconds), cut"),
-        Column("request_gaps", "array<int>", "bucket of the time from the event to the request (the next event): 0 padding, else 1 + log2(1 + seconds), cut"),
+        Column(
+            "gaps",
+            "array<int>",
+            "bucket of the time since the event before: 0 padding or no event before, else 1 + log2(1 + seconds), cut",
+        ),
+        Column(
+            "request_gaps",
+            "array<int>",
+            "bucket of the time from the event to the request (the next event): 0 padding, else 1 + log2(1 + seconds), cut",
+        ),
         Column("request_hours", "array<int>", "1 + hour of the request, UTC; 0 padding"),
         Column("request_weekdays", "array<int>", "1 (Sunday) to 7: weekday of the request, UTC; 0 padding"),
-        Column("user_features", "array<float>", "length x features, row by row: the user's features as of the request's day, z-scores by statistics"),
+        Column(
+            "user_features",
+            "array<float>",
+            "length x features, row by row: the user's features as of the request's day, z-scores by statistics",
+        ),
         Column("targets", "array<int>", "index of the next item; 0 padding"),
         Column("weights", "array<float>", "1 where the target counts in the example's split, else 0"),
         Column("target_values", "array<float>", "z-score of the next event's value; 0 where it has none"),
@@ -231,7 +264,9 @@ MODELS = Table(
     "models",
     "One row is a trained model, pinned to everything it was made from.",
     (
-        Column("model_id", "string", "hash of configuration, code, input versions and seed: the same inputs make the same model"),
+        Column(
+            "model_id", "string", "hash of configuration, code, input versions and seed: the same inputs make the same model"
+        ),
         Column("created_at", "timestamp", "when training ended, UTC"),
         Column("config", "string", "the scenario's model, training and sequence sections, as JSON"),
         Column("config_hash", "string", "hash of config"),
@@ -242,7 +277,11 @@ MODELS = Table(
         Column("steps", "bigint", "optimiser steps of the exported weights"),
         Column("rows", "bigint", "training rows that an epoch streams, as counted"),
         Column("metrics", "map<string,double>", "last loss, best validation metrics, seconds"),
-        Column("sizes", "map<string,bigint>", "sizes that the export was built with: items, categories, event types, features, max_length"),
+        Column(
+            "sizes",
+            "map<string,bigint>",
+            "sizes that the export was built with: items, categories, event types, features, max_length",
+        ),
         Column("export_path", "string", "folder of the exported model: encoder.onnx, items.onnx, card.json"),
     ),
     ("model_id",),
@@ -275,7 +314,11 @@ RECOMMENDATIONS = Table(
         Column("user_id", "string", "user"),
         Column("rank", "int", "1 is the best"),
         Column("item_id", "string", "item"),
-        Column("score", "double", "of the source: the model's product of vectors, or the count that made an item popular; comparable within one source only"),
+        Column(
+            "score",
+            "double",
+            "of the source: the model's product of vectors, or the count that made an item popular; comparable within one source only",
+        ),
         Column("source", "string", "model, popular_in_segment or popular"),
         Column("model_id", "string", "model of the run"),
     ),
@@ -312,7 +355,11 @@ RUNS = Table(
         Column("seconds", "double", "duration"),
         Column("arguments", "string", "dates and other arguments, as JSON"),
         Column("config_hash", "string", "hash of the whole configuration"),
-        Column("fingerprint", "string", "hash of configuration, code, arguments, raw files and input versions: same means same result"),
+        Column(
+            "fingerprint",
+            "string",
+            "hash of configuration, code, arguments, raw files and input versions: same means same result",
+        ),
         Column("inputs", "map<string,bigint>", "table and Delta version that it read"),
         Column("outputs", "map<string,bigint>", "table and Delta version that it left"),
         Column("rows_in", "bigint", "rows read; null: the job does not account for rows", True),
@@ -346,7 +393,10 @@ def feature_columns(features: tuple[Feature, ...]) -> tuple[Column, ...]:
                 "count": Column(f"{measure(f)}events_count_{days}d", "bigint", f"events{of} {window}"),
                 "sum": Column(f"{measure(f)}value_sum_{days}d", "double", f"sum of value of events{of} {window}; 0: none"),
                 "mean": Column(
-                    f"{measure(f)}value_mean_{days}d", "double", f"mean value of events{of} {window}; null: none has a value", True
+                    f"{measure(f)}value_mean_{days}d",
+                    "double",
+                    f"mean value of events{of} {window}; null: none has a value",
+                    True,
                 ),
                 "recency": Column(
                     f"{measure(f)}events_recency_{days}d",

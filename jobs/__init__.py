@@ -1,0 +1,1 @@
+"""One file per spark-submit entry; each reads tables, calls a transform, writes tables."""

@@ -38,7 +38,9 @@ class LossWeights(Section):
 
 class TrainingConfig(Section):
     workers: PositiveInt = 1
-    lanes: PositiveInt | None = None  # parts of a batch; workers share them, so results do not depend on workers. Default: workers
+    lanes: PositiveInt | None = (
+        None  # parts of a batch; workers share them, so results do not depend on workers. Default: workers
+    )
     epochs: PositiveInt = 30
     batch_size: PositiveInt = 128  # examples of one step, over all workers
     learning_rate: PositiveFloat = 1e-3

@@ -1,0 +1,145 @@
+"""The scenario: one YAML file, checked whole before anything runs. The one place where the rooms' sections meet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from features.config import CleanConfig, FeaturesConfig, SequencesConfig, SourceConfig
+from jobs.runtime.errors import ConfigError
+from models.config import EvaluationConfig, ModelConfig, ScoringConfig, TrainingConfig
+
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")  # ${NAME} or ${NAME:-default}
+
+
+class Scenario(BaseModel):
+    """Everything a scenario declares; only `warehouse` and `source` have no default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")] = "lakeformer"
+    warehouse: Annotated[str, Field(min_length=1)]  # folder of the tables, on any file system that Spark knows
+    catalog: Annotated[str, Field(pattern=r"^\w+(\.\w+)?$")] | None = None  # schema to register the tables in
+    source: SourceConfig
+    clean: CleanConfig = CleanConfig()
+    features: FeaturesConfig = FeaturesConfig()
+    sequences: SequencesConfig = SequencesConfig()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    scoring: ScoringConfig = ScoringConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    def dump(self, *sections: str) -> dict[str, Any]:
+        """The named sections (all where none is named) as plain values, defaults included."""
+        return self.model_dump(mode="json", by_alias=True, include=set(sections) or None)
+
+    def hash(self, *sections: str) -> str:
+        """Hash of the named sections, that changes when any value in them does."""
+        return digest(self.dump(*sections))
+
+
+def digest(value: object) -> str:
+    """Sixteen hexadecimal digits that stand for a JSON value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice, where PyYAML would quietly keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = {key for key in keys if keys.count(key) > 1}
+        if twice:
+            raise ConfigError(f"line {node.start_mark.line + 1}: a key stands once. Received {sorted(map(str, twice))} twice.")
+        return super().construct_mapping(node, deep)
+
+
+def load(path: str, overrides: Sequence[str] = ()) -> Scenario:
+    """Reads a scenario; `overrides` are `key.key=value`, the value as in YAML.
+
+    Raises:
+        ConfigError: one line per mistake, each with file, key, rule and the value received.
+    """
+    mistakes: list[str] = []
+    values = _substituted(_read(path), "", mistakes)
+    for override in overrides:
+        _override(values, override, mistakes)
+    try:
+        scenario = Scenario.model_validate(values)
+    except ValidationError as error:
+        mistakes += [_sentence(e) for e in error.errors()]
+    if mistakes:
+        raise ConfigError("\n".join(f"{path}: {m}" for m in mistakes))
+    return scenario
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: must be a YAML file that can be read. {error}") from error
+    try:
+        values = yaml.load(text, _Loader)  # noqa: S506  # _Loader is a SafeLoader
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: must be YAML. {' '.join(str(error).split())}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: must be a mapping of keys. Received {values!r}.")
+    return values
+
+
+def _substituted(value: Any, key: str, mistakes: list[str]) -> Any:
+    """Environment variables put in, in every text of the tree."""
+    if isinstance(value, dict):
+        return {k: _substituted(v, f"{key}.{k}".lstrip("."), mistakes) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_substituted(v, f"{key}.{i}", mistakes) for i, v in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def environment(match: re.Match[str]) -> str:
+        name, default = match.groups()
+        if name not in os.environ and default is None:
+            mistakes.append(f"{key}: the environment variable must be set. Received no {name}.")
+        return os.environ.get(name, default or "")
+
+    return _VARIABLE.sub(environment, value)
+
+
+def _override(values: dict[str, Any], override: str, mistakes: list[str]) -> None:
+    key, equals, text = override.partition("=")
+    *parents, last = key.split(".")
+    if not equals or not last:
+        mistakes.append(f"--set: must be key=value. Received {override!r}.")
+        return
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        mistakes.append(f"--set {key}: must be a YAML value. Received {text!r}.")
+        return
+    here: Any = values
+    for parent in parents:
+        here = here.setdefault(parent, {}) if isinstance(here, dict) else None
+    if not isinstance(here, dict):
+        mistakes.append(f"--set {key}: must name a key in a mapping. Received {override!r}.")
+        return
+    here[last] = value
+
+
+def _sentence(error: Any) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    rule = error["msg"].removeprefix("Value error, ").rstrip(".")
+    if error["type"] == "missing":
+        return f"{key}: must be given. Received nothing."
+    if "Received" in rule:
+        return f"{key}: {rule}."
+    return f"{key}: {rule}. Received {error['input']!r}."

@@ -1,0 +1,26 @@
+"""Errors of the runtime, and the exit code that any error ends a job with."""
+
+from __future__ import annotations
+
+from delta.exceptions import DeltaConcurrentModificationException
+
+DEFECT, TRANSIENT = 1, 10
+
+
+class ConfigError(Exception):
+    """The command or the configuration cannot be used. The message has one line per mistake."""
+
+    exit_code = 2
+
+
+class TransientError(Exception):
+    """It may work when it is tried again: another run was writing, a machine went away."""
+
+    exit_code = TRANSIENT
+
+
+def exit_code(error: BaseException) -> int:
+    """Exit code of an error: its own, 10 for a lost race between two writers, else 1."""
+    if isinstance(error, DeltaConcurrentModificationException):
+        return TRANSIENT
+    return getattr(error, "exit_code", DEFECT)

@@ -1,0 +1,245 @@
+"""What makes a function a job: arguments, configuration, session, pinned inputs, ledger row, exit code."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from features.errors import ContractError, NoInputError
+from features.tables import Table, all_tables
+from jobs.runtime import arguments, ledger
+from jobs.runtime.arguments import Arguments
+from jobs.runtime.config import Scenario, digest, load
+from jobs.runtime.errors import ConfigError, exit_code
+from jobs.runtime.logs import JsonLog
+from jobs.runtime.session import build_session
+from jobs.runtime.version import code_version
+from jobs.runtime.warehouse import Warehouse
+
+
+@dataclass(frozen=True)
+class Job:
+    """A spark-submit entry.
+
+    `sections` are the parts of the configuration that decide its result; `shared` are tables that other jobs write too,
+    so that their version says nothing about whether this job's rows are still there.
+    """
+
+    name: str
+    build: Callable[[Run], None]
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    sections: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+    reads_raw_files: bool = False
+    description: str = ""
+
+    def main(self, argv: Sequence[str] | None = None) -> int:
+        """Runs the job as a command and returns its exit code."""
+        return run_command(self.name, self.description, argv, self.execute)
+
+    def execute(self, spark: SparkSession, config: Scenario, given: Arguments) -> int:
+        """Runs the job in a session: skipped where nothing has changed, recorded in the ledger, whatever happens."""
+        log = JsonLog(run_id=given.run_id, job=self.name)
+        try:
+            run = Run(spark, config, given, self, log)
+            if given.dry_run:
+                print(run.plan())
+                return 0
+            run.warehouse.check_writable()
+            if not given.force and run.is_up_to_date():
+                log.write("up_to_date", outputs=run.row.outputs)
+                return 0
+        except Exception as error:
+            return _failed(log, error)
+        return run.perform()
+
+
+class Run:
+    """One run of one job: what `Job.build` gets."""
+
+    def __init__(self, spark: SparkSession, config: Scenario, given: Arguments, job: Job, log: JsonLog) -> None:
+        self.spark, self.config, self.job, self.run_id = spark, config, job, given.run_id
+        self.start, self.end, self.logger = given.start, given.end, log
+        self.tables = all_tables(config.features)
+        self.warehouse = Warehouse(spark, config.warehouse, config.catalog)
+        self.versions = {name: v for name in job.reads if (v := self.warehouse.version(name)) is not None}
+        self.raw = self._raw_files() if job.reads_raw_files else []
+        dates = {"start": given.start, "end": given.end}
+        self.row = ledger.RunRow(
+            run_id=given.run_id,
+            job=job.name,
+            started_at=datetime.datetime.now(datetime.UTC),
+            arguments=json.dumps(dates, default=str),
+            config_hash=config.hash(),
+            fingerprint=digest(
+                [job.name, config.dump(*job.sections, "warehouse"), code_version(), dates, self.versions, self.raw]
+            ),
+            inputs=dict(self.versions),
+        )
+
+    # Tables
+
+    def table(self, name: str) -> Table:
+        return self.tables[name]
+
+    def path(self, name: str) -> str:
+        return self.warehouse.path(name)
+
+    def exists(self, name: str) -> bool:
+        return self.warehouse.exists(name)
+
+    def version(self, name: str) -> int:
+        """The version that this run reads; of a table that it has written, the one that it wrote."""
+        if name in self.row.outputs:
+            return self.row.outputs[name]
+        if name not in self.versions:
+            raise NoInputError(f"{name}: there is no table at {self.path(name)}. Run the job that writes it first.")
+        return self.versions[name]
+
+    def read(self, name: str) -> DataFrame:
+        """The table at this run's version, with exactly its columns."""
+        return self.warehouse.read(self.table(name), self.version(name))
+
+    def write(self, name: str, df: DataFrame, where: str | None = None) -> int:
+        """Replaces the table, or its rows that match `where`, in one commit; returns the rows written."""
+        with self.step("write", table=name) as fields:
+            written = self.warehouse.write(self.table(name), df, where)
+            fields.update(rows=written.rows, version=written.version)
+        self.row.outputs[name] = written.version
+        return written.rows
+
+    def insert_new(self, name: str, df: DataFrame) -> int:
+        """Adds the rows whose keys are new; returns how many."""
+        with self.step("insert", table=name) as fields:
+            written = self.warehouse.insert_new(self.table(name), df)
+            fields.update(rows=written.rows, version=written.version)
+        self.row.outputs[name] = written.version
+        return written.rows
+
+    def as_of(self) -> datetime.date:
+        """The day, at whose start users are scored: the day after the run's last day, or after the last event."""
+        last = self.end or self.read("events").agg(F.max("date")).head()[0]  # type: ignore[index]
+        if last is None:
+            raise NoInputError("events: the table is empty, so there is no day to score for.")
+        return last + datetime.timedelta(days=1)
+
+    # Ledger and log
+
+    def count(self, name: str, number: int) -> None:
+        self.row.counts[name] = self.row.counts.get(name, 0) + int(number)
+
+    def account(self, rows_in: int, rows_out: int, duplicates: int = 0, refused: int = 0) -> None:
+        """Every row read is written, a duplicate or refused.
+
+        Raises:
+            ContractError: the numbers do not add up, so rows were lost or doubled.
+        """
+        row = self.row
+        row.rows_in, row.rows_out, row.rows_duplicate, row.rows_refused = rows_in, rows_out, duplicates, refused
+        self.log("account", rows_in=rows_in, rows_out=rows_out, duplicates=duplicates, refused=refused)
+        if rows_in != rows_out + duplicates + refused:
+            raise ContractError(
+                f"{self.job.name}: rows in must equal rows out + duplicates + refused. "
+                f"Received {rows_in} != {rows_out} + {duplicates} + {refused}."
+            )
+
+    def log(self, step: str, **fields: object) -> None:
+        self.logger.write(step, **fields)
+
+    @contextmanager
+    def step(self, name: str, **fields: object) -> Iterator[dict[str, Any]]:
+        with self.logger.step(name, **fields) as more:
+            yield more
+
+    # The run as a whole
+
+    def is_up_to_date(self) -> bool:
+        """The last good run had the same fingerprint, and the tables are as it left them."""
+        outputs = ledger.last_good(self.warehouse, self.job.name, self.row.fingerprint)
+        if outputs is None:
+            return False
+        self.row.outputs = outputs
+        own = {name: v for name, v in outputs.items() if name not in self.job.shared}
+        return all(self.warehouse.version(name) == v for name, v in own.items())
+
+    def perform(self) -> int:
+        """Builds, then writes the ledger row; returns the exit code."""
+        self.row.outputs, started, code = {}, time.monotonic(), 0
+        self.log("start", inputs=self.versions, start=self.start, end=self.end)
+        try:
+            self.job.build(self)
+        except Exception as error:
+            code = _failed(self.logger, error)
+            self.row.error = str(error)
+        finally:
+            self.spark.catalog.clearCache()
+        self.row.seconds, self.row.exit_code = round(time.monotonic() - started, 3), code
+        ledger.record(self.warehouse, self.row)
+        self.log("end", seconds=self.row.seconds, exit_code=code, outputs=self.row.outputs, counts=self.row.counts)
+        return code
+
+    def plan(self) -> str:
+        """What the run would read and write, for people."""
+        days = f"days {self.start} to {self.end}" if self.start else "all days"
+        lines = [f"{self.job.name}: {days}, warehouse {self.warehouse.root}"]
+        lines += [f"  reads  file {path}, {size} bytes" for path, size, _ in self.raw]
+        lines += [f"  reads  {name} version {self.versions.get(name, 'none yet')}" for name in self.job.reads]
+        for name in self.job.writes:
+            by = ", ".join(self.table(name).partitions) or "none"
+            now = self.warehouse.version(name)
+            lines.append(f"  writes {name}, partitions by {by}, now {'absent' if now is None else f'version {now}'}")
+        return "\n".join(lines)
+
+    def _raw_files(self) -> list[tuple[str, int, int]]:
+        from jobs.runtime.sources import raw_files
+
+        source = self.config.source
+        given = [s for s in (source.events, source.items, source.tags, source.users) if s is not None]
+        return [f for s in given for f in raw_files(self.spark, s, self.start, self.end)]
+
+
+def run_command(
+    name: str,
+    description: str,
+    argv: Sequence[str] | None,
+    execute: Callable[[SparkSession, Scenario, Arguments], int],
+) -> int:
+    """Parses, loads the configuration, gets the session and executes; every error becomes its exit code."""
+    log = JsonLog(job=name)
+    try:
+        given = arguments.parse(name, description, argv)
+        config = load(given.config, given.overrides)
+        if given.print_config:
+            print(yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True), end="")
+            return 0
+        log = JsonLog(run_id=given.run_id, job=name)
+        running = SparkSession.getActiveSession()
+        with log.step("session"):
+            spark = build_session(f"lakeformer {name}")
+    except Exception as error:
+        return _failed(log, error)
+    try:
+        return execute(spark, config, given)
+    finally:
+        if running is None:
+            spark.stop()
+
+
+def _failed(log: JsonLog, error: Exception) -> int:
+    code = exit_code(error)
+    told = isinstance(error, ConfigError | NoInputError | ContractError) or code != 1
+    log.write("failed", exit_code=code, error=str(error), trace=None if told else traceback.format_exc())
+    print(f"{log.fields['job']}: {error}" if told else traceback.format_exc(), file=sys.stderr)
+    return code

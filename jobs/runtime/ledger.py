@@ -1,0 +1,49 @@
+"""The table `runs`: every run of every job that reached its end, and the question whether one more is needed."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import asdict, dataclass, field
+
+from pyspark.sql import functions as F
+
+from features.tables import RUNS
+from jobs.runtime.warehouse import Warehouse
+
+
+@dataclass
+class RunRow:
+    """A row of `runs`, filled while the job runs; see features/tables.py for the columns."""
+
+    run_id: str
+    job: str
+    started_at: datetime.datetime
+    arguments: str
+    config_hash: str
+    fingerprint: str
+    seconds: float = 0.0
+    inputs: dict[str, int] = field(default_factory=dict)
+    outputs: dict[str, int] = field(default_factory=dict)
+    rows_in: int | None = None
+    rows_out: int | None = None
+    rows_duplicate: int | None = None
+    rows_refused: int | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    exit_code: int = 0
+    error: str | None = None
+
+
+def record(warehouse: Warehouse, row: RunRow) -> None:
+    """Writes the row once, however often it is tried."""
+    values = asdict(row)
+    df = warehouse.spark.createDataFrame([tuple(values[c.name] for c in RUNS.columns)], RUNS.schema)
+    warehouse.append_once(RUNS, df.coalesce(1), token=f"{row.run_id}/{row.job}")
+
+
+def last_good(warehouse: Warehouse, job: str, fingerprint: str) -> dict[str, int] | None:
+    """Versions of the tables that the last good run of this fingerprint left; None: there was none."""
+    if not warehouse.exists(RUNS.name):
+        return None
+    good = (F.col("job") == job) & (F.col("fingerprint") == fingerprint) & (F.col("exit_code") == 0)
+    row = warehouse.read(RUNS).where(good).orderBy(F.desc("started_at")).select("outputs").head()
+    return dict(row["outputs"]) if row else None

@@ -1,0 +1,87 @@
+"""The Spark session. Master, memory and secrets come from spark-submit, never from here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from jobs.runtime.errors import ConfigError
+
+DELTA_PACKAGE = "io.delta:delta-spark_2.13:4.0.1"
+_SETTINGS = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.sql.session.timeZone": "UTC",
+    # A barrier stage with more workers than slots waits ten minutes by default; these make it fail in seconds.
+    "spark.scheduler.barrier.maxConcurrentTasksCheck.interval": "2s",
+    "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "2",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",  # rows are whole sequences: a batch stays in the cache
+}
+
+
+def check_machine() -> None:
+    """Python and Java are the ones that the stack runs on.
+
+    Raises:
+        ConfigError: saying what was found, and how to get what is missing.
+    """
+    if not (3, 11) <= sys.version_info[:2] <= (3, 12):
+        raise ConfigError(f"Python must be 3.11 or 3.12, pyarrow 14 has no other wheels. Received {sys.version.split()[0]}.")
+    if "PYSPARK_GATEWAY_PORT" in os.environ:  # spark-submit runs us, so Java is there
+        return
+    home = os.environ.get("JAVA_HOME")
+    if not (Path(home, "bin", "java").exists() if home else shutil.which("java")):
+        raise ConfigError(
+            f"Java 17 must be installed. Received JAVA_HOME={home or ''} and no java there or on the PATH. "
+            "Debian, Ubuntu: apt-get install openjdk-17-jre-headless; macOS: brew install openjdk@17."
+        )
+
+
+def build_session(name: str, master: str | None = None, settings: dict[str, str] | None = None) -> SparkSession:
+    """The session that is there, or a new one with Delta and UTC.
+
+    Raises:
+        ConfigError: no Java, a Python that is too new or too old, or no Delta on the classpath.
+    """
+    check_machine()
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # executors would run the PATH's python3
+    builder = SparkSession.builder.appName(name)
+    if master:
+        builder = builder.master(master)
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # spark-submit --packages has done it, or it is too late
+        builder = builder.config("spark.jars.packages", DELTA_PACKAGE)
+    builder = builder.config("spark.ui.showConsoleProgress", str(sys.stderr.isatty()).lower())
+    for key, value in {**_SETTINGS, **(settings or {})}.items():
+        builder = builder.config(key, value)
+    spark: SparkSession = builder.getOrCreate()
+    _check_delta(spark)
+    _fit_to_size(spark)
+    return spark
+
+
+def _check_delta(spark: SparkSession) -> None:
+    try:
+        spark._jvm.java.lang.Class.forName(  # type: ignore[union-attr]
+            "io.delta.tables.DeltaTable",
+            True,
+            spark._jvm.java.lang.Thread.currentThread().getContextClassLoader(),  # type: ignore[union-attr]
+        )
+    except Exception as error:
+        raise ConfigError(
+            f"Delta must be on the classpath. Submit with --packages {DELTA_PACKAGE}, as scripts/submit does."
+        ) from error
+
+
+def _fit_to_size(spark: SparkSession) -> None:
+    """Defaults of Spark and Delta are for large clusters; on a laptop they are most of the time of a small job."""
+    given, parallelism = spark.sparkContext.getConf(), spark.sparkContext.defaultParallelism
+    if not given.contains("spark.sql.shuffle.partitions"):
+        spark.conf.set("spark.sql.shuffle.partitions", str(2 * parallelism))
+    if not given.contains("spark.databricks.delta.snapshotPartitions"):
+        spark.conf.set("spark.databricks.delta.snapshotPartitions", str(min(50, parallelism)))
+    if not given.contains("spark.log.level"):
+        spark.sparkContext.setLogLevel("ERROR")

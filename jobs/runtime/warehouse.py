@@ -1,0 +1,166 @@
+"""Delta tables by name: pinned reads, atomic replaces, insert-only merges."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from dataclasses import dataclass
+
+from delta.exceptions import DeltaConcurrentModificationException
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from features.errors import ContractError, NoInputError
+from features.tables import Table, conform
+from jobs.runtime.errors import ConfigError, TransientError
+
+_ATTEMPTS = 3  # of a write that lost the race against another; what we write replaces, so trying again is safe
+
+
+@dataclass(frozen=True)
+class Written:
+    version: int
+    rows: int
+
+
+def between(column: str, start: datetime.date, end: datetime.date) -> str:
+    """Predicate for the days from `start` to `end`, both included."""
+    return f"{column} >= DATE'{start.isoformat()}' AND {column} <= DATE'{end.isoformat()}'"
+
+
+def equals(**values: str | datetime.date) -> str:
+    """Predicate for rows with these values; text must be plain, so that no value can become SQL."""
+    for value in values.values():
+        if isinstance(value, str) and not re.fullmatch(r"[\w.:-]+", value):
+            raise ValueError(f"a value in a predicate has letters, digits, _ . : - only. Received {value!r}.")
+    return " AND ".join(
+        f"{column} = DATE'{value.isoformat()}'" if isinstance(value, datetime.date) else f"{column} = '{value}'"
+        for column, value in values.items()
+    )
+
+
+class Warehouse:
+    """The tables under one folder."""
+
+    def __init__(self, spark: SparkSession, root: str, catalog: str | None = None) -> None:
+        self.spark = spark
+        # An absolute path, since executors and other tools do not share our working directory.
+        self.root = self._file_system(root).makeQualified(self._hadoop_path(root)).toString().removeprefix("file:").rstrip("/")
+        self.catalog = catalog
+
+    def path(self, name: str) -> str:
+        return f"{self.root}/{name}"
+
+    def exists(self, name: str) -> bool:
+        return DeltaTable.isDeltaTable(self.spark, self.path(name))
+
+    def version(self, name: str) -> int | None:
+        """Newest version of a table; None where there is no table."""
+        if not self.exists(name):
+            return None
+        jvm = self.spark._jvm  # Python has only the history, which starts a Spark job to tell the version
+        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(name))  # type: ignore[union-attr]
+        nothing = jvm.scala.Option.empty()  # type: ignore[union-attr]
+        return int(log.update(False, nothing, nothing).version())
+
+    def check_writable(self) -> None:
+        """Raises ConfigError where the warehouse is no folder that we can write to."""
+        probe = f"{self.root}/.write_probe"
+        try:
+            system, path = self._file_system(probe), self._hadoop_path(probe)
+            system.mkdirs(self._hadoop_path(self.root))
+            system.create(path, True).close()
+            system.delete(path, False)
+        except Exception as error:
+            reason = str(getattr(error, "java_exception", error)).splitlines()[0]
+            raise ConfigError(f"warehouse: must be a folder that can be written. Received {self.root!r}: {reason}") from error
+
+    def read(self, table: Table, version: int | None = None) -> DataFrame:
+        """The table at a version (the newest where none is given), with exactly its columns.
+
+        Raises:
+            NoInputError: there is no such table.
+            ContractError: it has other columns.
+        """
+        if not self.exists(table.name):
+            raise NoInputError(f"{table.name}: there is no table at {self.path(table.name)}. Run the job that writes it first.")
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        return conform(reader.load(self.path(table.name)), table)
+
+    def write(self, table: Table, df: DataFrame, where: str | None = None) -> Written:
+        """Replaces the table, or its rows that match `where`, in one commit.
+
+        Raises:
+            ContractError: the table exists with other columns and is not replaced whole.
+            TransientError: other runs kept writing the same rows.
+        """
+        df = conform(df, table)
+        self.create(table)
+        writer = df.select(*[F.col(c.name).alias(c.name, metadata={"comment": c.comment}) for c in table.columns]).write
+        writer = writer.format("delta").mode("overwrite").partitionBy(*table.partitions)
+        if where is not None:
+            self._check_columns(table)
+            writer = writer.option("replaceWhere", where)
+        else:
+            writer = writer.option("overwriteSchema", "true")
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                writer.save(self.path(table.name))
+                return self._written(table.name, "numOutputRows")
+            except DeltaConcurrentModificationException as error:
+                if attempt == _ATTEMPTS:
+                    raise TransientError(f"{table.name}: another run is writing the same rows. Try again.") from error
+        raise AssertionError("unreachable")
+
+    def insert_new(self, table: Table, df: DataFrame) -> Written:
+        """Adds the rows whose keys are not there yet; rows that are there stay as they are."""
+        df = conform(df, table)
+        self.create(table)
+        self._check_columns(table)
+        same = " AND ".join(f"old.`{key}` = new.`{key}`" for key in table.keys)
+        before = self.version(table.name)
+        target = DeltaTable.forPath(self.spark, self.path(table.name))
+        target.alias("old").merge(df.alias("new"), same).whenNotMatchedInsertAll().execute()
+        written = self._written(table.name, "numTargetRowsInserted")
+        return written if written.version != before else Written(written.version, 0)  # nothing new makes no commit
+
+    def append_once(self, table: Table, df: DataFrame, token: str) -> None:
+        """Appends rows; a second append with the same token does nothing."""
+        self.create(table)
+        writer = conform(df, table).write.format("delta").mode("append")
+        writer.option("txnAppId", token).option("txnVersion", 1).save(self.path(table.name))
+
+    def create(self, table: Table) -> None:
+        """Makes an empty table with comments, partitions and NOT NULL where there is none, and registers it."""
+        if not self.exists(table.name):
+            builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table.name)).comment(table.comment)
+            for field in table.schema.fields:
+                comment = field.metadata["comment"]
+                builder = builder.addColumn(field.name, field.dataType, nullable=field.nullable, comment=comment)
+            builder.partitionedBy(*table.partitions).execute() if table.partitions else builder.execute()
+        if self.catalog and not self.spark.catalog.tableExists(f"{self.catalog}.{table.name}"):
+            self.spark.catalog.createTable(f"{self.catalog}.{table.name}", path=self.path(table.name), source="delta")
+
+    def _check_columns(self, table: Table) -> None:
+        found = self.spark.read.format("delta").load(self.path(table.name))
+        conform(found, table)
+        more = set(found.columns) - {c.name for c in table.columns}
+        if more:
+            raise ContractError(
+                f"{table.name}: has columns that the configuration does not: {sorted(more)}. "
+                "Run the job once without dates, which replaces the table."
+            )
+
+    def _written(self, name: str, metric: str) -> Written:
+        commit = DeltaTable.forPath(self.spark, self.path(name)).history(1).select("version", "operationMetrics").head()
+        assert commit is not None  # noqa: S101  # the commit is ours
+        return Written(int(commit["version"]), int(commit["operationMetrics"].get(metric, 0)))
+
+    def _hadoop_path(self, path: str):  # type: ignore[no-untyped-def]  # objects of the JVM
+        return self.spark._jvm.org.apache.hadoop.fs.Path(path)  # type: ignore[union-attr]
+
+    def _file_system(self, path: str):  # type: ignore[no-untyped-def]
+        return self._hadoop_path(path).getFileSystem(self.spark._jsc.hadoopConfiguration())
