@@ -1,0 +1,191 @@
+"""The rows of one lane, exactly as the plan says: petastorm reads, this checks, permutes, cuts and pads.
+
+petastorm drops columns it cannot read, and turns nulls into other types, without a word; both end here with an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from petastorm import make_batch_reader
+
+from models.errors import StreamError
+from models.file_plan import EpochPlan, Part, generator
+from models.inputs import HISTORY, TARGETS, Input
+
+Batch = dict[str, np.ndarray]
+
+
+class LaneReader(AbstractContextManager["LaneReader"]):
+    """Batches of one length bucket of one lane, from one position of the plan on.
+
+    Each batch holds, for every input, (plan.batch, length) numbers, or (plan.batch, length, features) for `user_features`.
+    The last batch, and all after it, are filled up with rows of zeros, whose weights are zero too.
+    """
+
+    def __init__(
+        self,
+        plan: EpochPlan,
+        length: int,
+        lane: int,
+        user_features: int,
+        *,
+        batches: int = 0,
+        inputs: Sequence[Input] = (*HISTORY, *TARGETS),
+    ):
+        """Args:
+        user_features: numbers per position of `user_features`.
+        batches: how many batches of this bucket are already taken.
+        """
+        self._plan, self._length, self._inputs = plan, length, inputs
+        self._features = user_features
+        self._parts = plan.parts_from(length, lane, batches)
+        self._reader = self._open() if self._parts else None
+        self._rows = self._lane_rows()
+        self._kept: Batch = self._empty()
+
+    def next_batch(self) -> Batch:
+        """Raises:
+        StreamError: rows, types or lengths other than the log and the contract say.
+        """
+        while len(self._kept["weights"]) < self._plan.batch:
+            more = next(self._rows, None)
+            if more is None:
+                break
+            self._kept = {name: np.concatenate([kept, more[name]]) for name, kept in self._kept.items()}
+        batch = {name: rows[: self._plan.batch] for name, rows in self._kept.items()}
+        self._kept = {name: rows[self._plan.batch :] for name, rows in self._kept.items()}
+        return {name: _filled_up(rows, self._plan.batch) for name, rows in batch.items()}
+
+    def finish(self) -> None:
+        """Checks that the lane was read to its end, and closes it.
+
+        Raises:
+            StreamError: rows are left over, or files hold more rows than the log says.
+        """
+        left = len(self._kept["weights"]) + sum(len(rows["weights"]) for rows in self._rows)
+        self.close()
+        if left:
+            raise StreamError(f"length bucket {self._length}: {left} rows were delivered after the last batch of the plan.")
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.stop()
+            self._reader.join()
+            self._reader = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self) -> Any:
+        # One worker: with more, the order of the row groups would depend on who is faster.
+        reader = make_batch_reader(
+            [_url(part.file.uri) for part in self._parts],
+            schema_fields=[i.name for i in self._inputs],
+            reader_pool_type="thread",
+            workers_count=1,
+            results_queue_size=2,
+            shuffle_row_groups=False,
+            num_epochs=1,
+        )
+        try:
+            _check_schema(self._parts[0].file.uri, reader.schema.fields, self._inputs)
+        except StreamError:
+            reader.stop()
+            reader.join()
+            raise
+        return reader
+
+    def _lane_rows(self) -> Iterator[Batch]:
+        """The lane's rows in pieces: of each file its part, after the rows of each row group were permuted."""
+        for part in self._parts:
+            first = 0
+            for chunk, rows in enumerate(self._file_chunks(part)):
+                count = len(rows["weights"])
+                start, stop = (min(max(edge - first, 0), count) for edge in (part.start, part.stop))
+                order = generator(self._plan.seed, self._plan.epoch, self._length, part.order, chunk).permutation(count)
+                if start < stop:
+                    yield {name: values[order[start:stop]] for name, values in rows.items()}
+                first += count
+        self._check_end()
+
+    def _file_chunks(self, part: Part) -> Iterator[Batch]:
+        """The row groups of one file, up to the one in which the part ends."""
+        delivered = 0
+        while delivered < part.stop:
+            rows = self._next_chunk()
+            if rows is None:
+                raise StreamError(f"{part.file.uri}: the log says {part.file.rows} rows, {delivered} were delivered.")
+            delivered += len(rows["weights"])
+            if delivered > part.file.rows:
+                raise StreamError(f"{part.file.uri}: the log says {part.file.rows} rows, at least {delivered} were delivered.")
+            yield rows
+
+    def _check_end(self) -> None:
+        """The lane that reads a bucket's last file to its end sees to it that nothing follows."""
+        if self._parts and self._parts[-1].stop == self._parts[-1].file.rows:
+            rows = self._next_chunk()
+            if rows is not None:
+                last = self._parts[-1].file
+                raise StreamError(f"{last.uri}: the log says {last.rows} rows, {len(rows['weights'])} more were delivered.")
+
+    def _next_chunk(self) -> Batch | None:
+        try:
+            chunk = next(self._reader)  # type: ignore[call-overload]
+        except StopIteration:
+            return None
+        except (OSError, RuntimeError, ValueError, pa.ArrowException) as error:
+            raise StreamError(f"{self._parts[0].file.uri} or a file beside it: cannot be read: {error}") from error
+        return {i.name: self._checked(i, getattr(chunk, i.name)) for i in self._inputs}
+
+    def _checked(self, column: Input, rows: np.ndarray) -> np.ndarray:
+        """`rows` with its axes; refused where type or length are not the bucket's."""
+        width = self._width(column)
+        if rows.dtype != column.dtype:
+            raise StreamError(
+                f"{self._parts[0].file.uri} or a file beside it: {column.name} must be {np.dtype(column.dtype)} without nulls. "
+                f"Received {rows.dtype}."
+            )
+        if rows.ndim != 2 or rows.shape[1] != self._length * width:
+            raise StreamError(
+                f"{self._parts[0].file.uri} or a file beside it: {column.name} must have {self._length * width} entries, "
+                f"as the length bucket is {self._length}. Received {rows.shape[1:]}."
+            )
+        return rows if column.per_position == 1 else rows.reshape(len(rows), self._length, width)
+
+    def _width(self, column: Input) -> int:
+        return self._features if column.per_position is None else column.per_position
+
+    def _empty(self) -> Batch:
+        return {
+            i.name: np.zeros((0, self._length) if i.per_position == 1 else (0, self._length, self._width(i)), i.dtype)
+            for i in self._inputs
+        }
+
+
+def _url(uri: str) -> str:
+    return uri if "://" in uri else f"file://{uri}"
+
+
+def _filled_up(rows: np.ndarray, count: int) -> np.ndarray:
+    return np.concatenate([rows, np.zeros((count - len(rows), *rows.shape[1:]), rows.dtype)]) if len(rows) < count else rows
+
+
+def _check_schema(uri: str, fields: Mapping[str, Any], inputs: Sequence[Input]) -> None:
+    wrong = []
+    for i in inputs:
+        field = fields.get(i.name)
+        if field is None:
+            wrong.append(f"{i.name} is missing, or of a type that petastorm drops (struct, map, list of lists, large list)")
+        elif len(field.shape) != 1 or np.dtype(field.numpy_dtype) != i.dtype:
+            kind = "array of " if len(field.shape) == 1 else ""
+            wrong.append(f"{i.name} must be an array of {np.dtype(i.dtype)}, found {kind}{np.dtype(field.numpy_dtype)}")
+    if wrong:
+        raise StreamError(f"{uri}: {'; '.join(wrong)}. Build the table again with this version.")
