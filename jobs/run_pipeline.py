@@ -1,0 +1,48 @@
+"""Run every job of the scenario, in order, in one Spark session.
+
+Each job is skipped where its configuration, code, inputs and outputs are those of its last good run, so a pipeline that
+failed goes on where it stopped when the same command is given again. The first job that fails ends the pipeline with its
+exit code. The summary at the end goes to stdout.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from pyspark.sql import SparkSession
+
+from jobs import build_features, build_sequences, clean_events, evaluate_model, score_users, train_model
+from jobs.runtime.arguments import Arguments
+from jobs.runtime.config import Scenario
+from jobs.runtime.job import run_command
+from jobs.runtime.summary import print_summary
+
+STEPS = (
+    clean_events.JOB,
+    build_features.JOB,
+    build_sequences.JOB,
+    train_model.JOB,
+    score_users.JOB,
+    evaluate_model.JOB,
+)
+
+
+def execute(spark: SparkSession, config: Scenario, given: Arguments) -> int:
+    """Runs the steps until one fails; returns its exit code, or 0."""
+    for step in STEPS:
+        code = step.execute(spark, config, given)
+        if code:
+            print(f"run_pipeline: {step.name} ended with {code}. The same command goes on from there.", file=sys.stderr)
+            return code
+    if not given.dry_run:
+        print_summary(spark, config)
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return run_command("run_pipeline", __doc__ or "", argv, execute)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

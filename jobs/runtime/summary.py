@@ -1,0 +1,78 @@
+"""What a pipeline leaves behind, for people: rows, time, quality, and a look at the recommendations."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from rich.console import Console
+from rich.table import Table as Grid
+
+from features.tables import ITEMS, METRICS, MODELS, RECOMMENDATIONS, RUNS
+from jobs.runtime.config import Scenario
+from jobs.runtime.warehouse import Warehouse
+
+_STEPS = ("clean_events", "build_features", "build_sequences", "train_model", "score_users", "evaluate_model")
+
+
+def print_summary(spark: SparkSession, config: Scenario) -> None:
+    """Prints the last good run of each job, the newest model beside popularity, and some recommendations."""
+    warehouse = Warehouse(spark, config.warehouse, config.catalog)
+    # A terminal's width where there is one; a log keeps whole lines.
+    console = Console(soft_wrap=True) if Console().is_terminal else Console(width=120)
+    console.print(_steps(warehouse.read(RUNS)))
+    model_id = warehouse.read(MODELS).orderBy(F.desc("created_at")).select("model_id").head()
+    if model_id is None:
+        return
+    console.print(_quality(warehouse.read(METRICS).where(F.col("model_id") == model_id[0])))
+    console.print(_recommendations(warehouse.read(RECOMMENDATIONS), warehouse.read(ITEMS)))
+    console.print(f"tables: {warehouse.root}\nreport: {warehouse.root}/_reports/{model_id[0]}/report.html")
+
+
+def _grid(title: str, *columns: str) -> Grid:
+    grid = Grid(title=title, title_justify="left")
+    for name in columns:
+        grid.add_column(name, justify="left" if name in ("job", "metric", "item", "user", "source", "counts") else "right")
+    return grid
+
+
+def _steps(runs: DataFrame) -> Grid:
+    grid = _grid("Jobs", "job", "seconds", "rows in", "rows out", "duplicate", "refused")
+    last = {
+        row["job"]: row
+        for row in runs.where("exit_code = 0").groupBy("job").agg(F.max_by(F.struct(*runs.columns), "started_at").alias("run"))
+        .select("run.*").collect()
+    }
+    for job in (j for j in _STEPS if j in last):
+        row = last[job]
+        counts = (row[name] for name in ("rows_in", "rows_out", "rows_duplicate", "rows_refused"))
+        grid.add_row(job, f"{row['seconds']:.1f}", *("" if n is None else f"{n:,}" for n in counts))
+    return grid
+
+
+def _quality(metrics: DataFrame) -> Grid:
+    shown = metrics.where("split = 'test' AND masked AND k = 10 AND metric IN ('hr', 'ndcg', 'coverage')")
+    values = {(r["metric"], r["model"]): r["value"] for r in shown.collect()}
+    models = sorted({model for _, model in values}, key=lambda m: (m != "lakeformer", m))
+    grid = _grid("Test split, own history left out, at 10", "metric", *models, "ratio")
+    for metric in ("ndcg", "hr", "coverage"):
+        found = [values.get((metric, model)) for model in models]
+        if len(found) == 2 and found[0] is not None and found[1]:
+            ratio = f"{found[0] / found[1]:.1f}"
+        else:
+            ratio = ""
+        grid.add_row(metric, *("" if v is None else f"{v:.4f}" for v in found), ratio)
+    return grid
+
+
+def _recommendations(recommendations: DataFrame, items: DataFrame) -> Grid:
+    grid = _grid("Some recommendations", "user", "rank", "item", "score", "source")
+    # The first user by id of each source, so that a run prints the same again.
+    users = recommendations.groupBy("source").agg(F.min("user_id").alias("user_id"))
+    rows = (
+        recommendations.where("rank <= 3").join(F.broadcast(users), ["source", "user_id"]).join(items, "item_id", "left")
+        .select("user_id", "rank", F.coalesce("title", "item_id").alias("item"), "score", "source")
+        .orderBy("source", "user_id", "rank").collect()
+    )  # fmt: skip
+    for row in rows:
+        grid.add_row(row["user_id"], str(row["rank"]), row["item"], f"{row['score']:.3f}", row["source"])
+    return grid
