@@ -11,3 +11,15 @@ class WorkerError(Exception):
     """A training worker died or stalled; its checkpoint is good and the same command resumes from it."""
 
     exit_code = 10
+
+
+class ExportError(Exception):
+    """The exported graph is missing, or does not compute what the trained model computes."""
+
+    exit_code = 3
+
+
+class CheckpointError(Exception):
+    """The folder holds a checkpoint of another run, such as of a model of another vocabulary."""
+
+    exit_code = 3

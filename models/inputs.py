@@ -67,3 +67,9 @@ class ItemContent:
     categories: np.ndarray
     numbers: np.ndarray
     train_events: np.ndarray
+
+    @property
+    def ids(self) -> np.ndarray:
+        """(items,) int32: the row of the id embedding that each item reads; cold items read UNKNOWN's."""
+        own = np.arange(len(self.train_events))
+        return np.where((self.train_events > 0) | (own < FIRST), own, UNKNOWN).astype(np.int32)

@@ -1,0 +1,76 @@
+"""Causal multi-head attention, to oneself or from one sequence to another of the same length."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from models.layers import dense, derive, project
+
+MASKED = -1e9  # in the place of minus infinity, which softmax turns into NaN where nothing else is left
+
+
+def _split(x: tf.Tensor, heads: int) -> tf.Tensor:
+    shape = tf.shape(x)
+    parts = tf.reshape(x, [shape[0], shape[1], heads, x.shape[-1] // heads])  # (batch, length, heads, dim / heads)
+    return tf.transpose(parts, [0, 2, 1, 3])  # (batch, heads, length, dim / heads)
+
+
+def _merge(x: tf.Tensor) -> tf.Tensor:
+    shape = tf.shape(x)
+    rows = tf.transpose(x, [0, 2, 1, 3])  # (batch, length, heads, dim / heads)
+    return tf.reshape(rows, [shape[0], shape[2], x.shape[1] * x.shape[3]])  # (batch, length, dim)
+
+
+def causal_attention(queries: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, heads: int) -> tf.Tensor:
+    """Scaled dot product attention in which position i sees positions 0 to i.
+
+    There is no padding mask: padding stands on the right, so a real position never sees it, and what padding computes
+    is weighted 0 by every loss.
+
+    Args:
+        queries, keys, values: (batch, length, dim), dim a multiple of heads.
+    Returns:
+        (batch, length, dim).
+    Reference: Vaswani et al. 2017, section 3.2, https://arxiv.org/abs/1706.03762
+    """
+    width = queries.shape[-1] // heads
+    q, k, v = _split(queries * width**-0.5, heads), _split(keys, heads), _split(values, heads)
+    scores = tf.cast(tf.matmul(q, k, transpose_b=True), tf.float32)  # (batch, heads, length, length)
+    length = tf.shape(queries)[1]
+    past = tf.linalg.band_part(tf.ones([length, length]), -1, 0)  # 1 at the past and the present
+    weights = tf.nn.softmax(scores + (1.0 - past) * MASKED)  # (batch, heads, length, length)
+    return _merge(tf.matmul(tf.cast(weights, v.dtype), v))  # (batch, length, dim)
+
+
+class SelfAttention(keras.layers.Layer):
+    """Causal attention of a sequence to itself."""
+
+    def __init__(self, dim: int, heads: int, seed: int, name: str = "self_attention") -> None:
+        super().__init__(name=name)
+        own = derive(seed, name)
+        self.heads = heads
+        self.inputs = dense(3 * dim, own, "inputs")  # queries, keys and values in one product
+        self.output_dense = dense(dim, own, "output")
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """(batch, length, dim) to (batch, length, dim)."""
+        queries, keys, values = tf.split(project(self.inputs, x), 3, axis=-1)  # each (batch, length, dim)
+        return project(self.output_dense, causal_attention(queries, keys, values, self.heads))
+
+
+class CrossAttention(keras.layers.Layer):
+    """Causal attention of requests to a memory: request i sees what is remembered of events 0 to i."""
+
+    def __init__(self, dim: int, heads: int, seed: int, name: str = "cross_attention") -> None:
+        super().__init__(name=name)
+        own = derive(seed, name)
+        self.heads = heads
+        self.queries = dense(dim, own, "queries")
+        self.memory = dense(2 * dim, own, "memory")  # keys and values
+        self.output_dense = dense(dim, own, "output")
+
+    def call(self, x: tf.Tensor, memory: tf.Tensor) -> tf.Tensor:
+        """(batch, length, dim) and memory (batch, length, dim) to (batch, length, dim)."""
+        keys, values = tf.split(project(self.memory, memory), 2, axis=-1)  # each (batch, length, dim)
+        return project(self.output_dense, causal_attention(project(self.queries, x), keys, values, self.heads))

@@ -1,0 +1,70 @@
+"""Pre-norm Transformer blocks: each part reads a normalised copy and adds to the stream.
+
+Reference: Xiong et al. 2020, https://arxiv.org/abs/2002.04745
+"""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from models.attention import CrossAttention, SelfAttention
+from models.config import ModelConfig
+from models.layers import Dropout, dense, derive, norm, project
+
+
+class FeedForward(keras.layers.Layer):
+    """dim -> inner -> dim with a rectifier between, position by position."""
+
+    def __init__(self, dim: int, inner: int, seed: int, name: str = "feed_forward") -> None:
+        super().__init__(name=name)
+        own = derive(seed, name)
+        self.inner = dense(inner, own, "inner", activation="relu")
+        self.outer = dense(dim, own, "outer")
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """(batch, length, dim) to (batch, length, dim)."""
+        return project(self.outer, project(self.inner, x))
+
+
+class EncoderBlock(keras.layers.Layer):
+    """Self-attention, then feed-forward."""
+
+    def __init__(self, config: ModelConfig, seed: int, name: str) -> None:
+        super().__init__(name=name)
+        own = derive(seed, name)
+        self.attention_norm, self.feed_forward_norm = norm("attention_norm"), norm("feed_forward_norm")
+        self.attention = SelfAttention(config.dim, config.heads, own)
+        self.feed_forward = FeedForward(config.dim, config.dim * config.feed_forward, own)
+        self.attention_dropout = Dropout(config.dropout, own, "attention_dropout")
+        self.feed_forward_dropout = Dropout(config.dropout, own, "feed_forward_dropout")
+
+    def call(self, x: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+        """(batch, length, dim) to (batch, length, dim)."""
+        x = x + self.attention_dropout(self.attention(self.attention_norm(x)), seed=seed)
+        return x + self.feed_forward_dropout(self.feed_forward(self.feed_forward_norm(x)), seed=seed)
+
+
+class DecoderBlock(keras.layers.Layer):
+    """Self-attention, cross-attention to a memory, then feed-forward."""
+
+    def __init__(self, config: ModelConfig, seed: int, name: str) -> None:
+        super().__init__(name=name)
+        own = derive(seed, name)
+        self.self_norm, self.cross_norm, self.feed_forward_norm = (
+            norm("self_norm"),
+            norm("cross_norm"),
+            norm("feed_forward_norm"),
+        )
+        self.self_attention = SelfAttention(config.dim, config.heads, own)
+        self.cross_attention = CrossAttention(config.dim, config.heads, own)
+        self.feed_forward = FeedForward(config.dim, config.dim * config.feed_forward, own)
+        self.self_dropout = Dropout(config.dropout, own, "self_dropout")
+        self.cross_dropout = Dropout(config.dropout, own, "cross_dropout")
+        self.feed_forward_dropout = Dropout(config.dropout, own, "feed_forward_dropout")
+
+    def call(self, x: tf.Tensor, memory: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+        """(batch, length, dim) and memory (batch, length, dim), already normalised, to (batch, length, dim)."""
+        x = x + self.self_dropout(self.self_attention(self.self_norm(x)), seed=seed)
+        x = x + self.cross_dropout(self.cross_attention(self.cross_norm(x), memory), seed=seed)
+        return x + self.feed_forward_dropout(self.feed_forward(self.feed_forward_norm(x)), seed=seed)

@@ -1,0 +1,113 @@
+"""Export of a trained model to ONNX, refused unless the graphs compute what the model computes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import tensorflow as tf
+import tf2onnx
+
+from models.errors import ExportError
+from models.exported import CARD, ENCODER, ITEMS, Exported
+from models.inputs import HISTORY, ItemContent
+from models.transformer import Recommender
+
+OPSET = 17
+TOLERANCE = 1e-4  # largest difference between graph and model that rounding explains
+
+
+def export_model(
+    model: Recommender, content: ItemContent, folder: str | Path, sample: dict[str, np.ndarray], card: dict
+) -> None:
+    """Writes encoder.onnx, items.onnx and card.json; the folder appears whole or not at all.
+
+    encoder.onnx takes the tensors of models.inputs.HISTORY by name, and item_vectors (items, dim); its output is states
+    (batch, length, dim). items.onnx takes ids (items,), categories and numbers; its output is vectors (items, dim).
+    Batch, length and items are free.
+
+    Args:
+        model: the trained model.
+        content: the content of all items, for the check.
+        folder: replaced if it is there.
+        sample: real examples, the arrays of HISTORY, on which graph and model are compared.
+        card: what to keep beside the graphs; sizes and config are added.
+    Raises:
+        ExportError: if the graphs differ from the model by more than TOLERANCE on the sample.
+    """
+    folder = Path(folder)
+    draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")  # beside it, so that the rename stays on one file system
+    draft.mkdir(parents=True)
+    try:
+        _write_graph(draft / ENCODER, "states", *_encoder(model))
+        _write_graph(draft / ITEMS, "vectors", *_items(model))
+        card = card | {"sizes": dataclasses.asdict(model.sizes), "config": model.config.model_dump()}
+        _compare(model, Exported(draft, card), content, sample)
+        (draft / CARD).write_text(json.dumps(card, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        _publish(draft, folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _encoder(model: Recommender) -> tuple[Callable[..., tf.Tensor], list[tf.TensorSpec]]:
+    def states(*tensors: tf.Tensor) -> tf.Tensor:
+        *history, item_vectors = tensors
+        return model.states(dict(zip((i.name for i in HISTORY), history, strict=True)), item_vectors)
+
+    signature = [tf.TensorSpec([None, None], i.dtype, name=i.name) for i in HISTORY]
+    return states, [*signature, tf.TensorSpec([None, model.config.dim], tf.float32, name="item_vectors")]
+
+
+def _items(model: Recommender) -> tuple[Callable[..., tf.Tensor], list[tf.TensorSpec]]:
+    signature = [
+        tf.TensorSpec([None], tf.int32, name="ids"),
+        tf.TensorSpec([None, model.sizes.item_categories], tf.int32, name="categories"),
+        tf.TensorSpec([None, model.sizes.item_numbers], tf.float32, name="numbers"),
+    ]
+    return model.tower.call, signature
+
+
+def _write_graph(path: Path, output: str, function: Callable[..., tf.Tensor], signature: list[tf.TensorSpec]) -> None:
+    traced = tf.function(function, autograph=False)
+    graph, _ = tf2onnx.convert.from_function(traced, input_signature=signature, opset=OPSET)
+    _rename_output(graph.graph, output)
+    onnx.save(graph, path)
+
+
+def _rename_output(graph: onnx.GraphProto, name: str) -> None:
+    """The converter names inputs as the function does, but outputs as TensorFlow does."""
+    old = graph.output[0].name
+    for node in graph.node:
+        node.input[:] = [name if i == old else i for i in node.input]
+        node.output[:] = [name if o == old else o for o in node.output]
+    graph.output[0].name = name
+
+
+def _compare(model: Recommender, exported: Exported, content: ItemContent, sample: dict[str, np.ndarray]) -> None:
+    vectors = model.item_vectors(content).numpy()
+    history = {i.name: tf.constant(np.asarray(sample[i.name], i.dtype)) for i in HISTORY}
+    _refuse_difference("vectors", exported.item_vectors(content), vectors)
+    _refuse_difference("states", exported.states(sample, vectors), model.states(history, vectors).numpy())
+
+
+def _refuse_difference(output: str, graph: np.ndarray, model: np.ndarray) -> None:
+    difference = float(np.max(np.abs(graph - model), initial=0.0))
+    if not difference < TOLERANCE:  # a NaN is refused too
+        raise ExportError(
+            f"the exported {output} must equal the model's to {TOLERANCE}. Received a difference of {difference}."
+        )
+
+
+def _publish(draft: Path, folder: Path) -> None:
+    """Renames draft to folder; a reader meets the old export, the new one, or for an instant none."""
+    old = draft.with_name(f"{draft.name}.old")
+    if folder.exists():
+        folder.rename(old)
+    draft.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,74 @@
+"""An exported model on ONNX Runtime: numpy in, numpy out. Needs neither TensorFlow nor Keras, so executors start fast."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import onnxruntime
+
+from models.errors import ExportError
+from models.inputs import HISTORY, ItemContent
+
+ENCODER, ITEMS, CARD = "encoder.onnx", "items.onnx", "card.json"
+
+
+class Exported:
+    """The user encoder and the item tower of one trained model.
+
+    Attributes:
+        card: what the model is: sizes, config, and whatever its trainer added, such as model_id and table versions.
+    """
+
+    def __init__(self, folder: Path, card: dict, threads: int = 1) -> None:
+        self.card = card
+        self._encoder = _session(folder / ENCODER, threads)
+        self._items = _session(folder / ITEMS, threads)
+
+    @classmethod
+    def load(cls, folder: str | Path, threads: int = 1) -> Self:
+        """Opens an export.
+
+        Args:
+            folder: where `models.export.export_model` wrote it.
+            threads: of one product; 1 where Spark runs a task on every core.
+        Raises:
+            ExportError: if there is no complete export in the folder.
+        """
+        folder = Path(folder)
+        missing = [name for name in (CARD, ENCODER, ITEMS) if not (folder / name).is_file()]
+        if missing:
+            raise ExportError(
+                f"{folder}: an exported model has {CARD}, {ENCODER} and {ITEMS}. Received no {', '.join(missing)}."
+            )
+        return cls(folder, json.loads((folder / CARD).read_text(encoding="utf-8")), threads)
+
+    def item_vectors(self, content: ItemContent) -> np.ndarray:
+        """The vectors of all items, (items, dim) float32."""
+        categories, numbers = np.asarray(content.categories, np.int32), np.asarray(content.numbers, np.float32)
+        return _run(self._items, {"ids": content.ids, "categories": categories, "numbers": numbers})
+
+    def states(self, history: dict[str, np.ndarray], item_vectors: np.ndarray) -> np.ndarray:
+        """The user's vector at each position, (batch, length, dim) float32; meaningless at padding.
+
+        Args:
+            history: the arrays of models.inputs.HISTORY, each (batch, length); user_features (batch, length * features)
+                or (batch, length, features). More are ignored.
+            item_vectors: (items, dim) float32, of `item_vectors`.
+        """
+        batch = len(history["item_ids"])
+        inputs: dict[str, np.ndarray] = {i.name: np.asarray(history[i.name], i.dtype).reshape(batch, -1) for i in HISTORY}
+        return _run(self._encoder, inputs | {"item_vectors": np.asarray(item_vectors, np.float32)})
+
+
+def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _run(session: onnxruntime.InferenceSession, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    (output,) = session.run(None, inputs)
+    return output

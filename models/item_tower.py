@@ -1,0 +1,45 @@
+"""The item tower: one vector per item from its id and its content, read as input and predicted as output."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from models.config import ModelConfig
+from models.inputs import PADDING, Sizes
+from models.layers import SIDE_STDDEV, dense, derive, embedding
+
+
+class ItemTower(keras.layers.Layer):
+    """id embedding + mean of the category embeddings + projected numbers."""
+
+    def __init__(self, config: ModelConfig, sizes: Sizes, seed: int, name: str = "item_tower") -> None:
+        super().__init__(name=name)
+        own = derive(seed, name)
+        # Inputs are scaled by sqrt(dim), outputs meet a state of length sqrt(dim): with this spread both start at 1.
+        self.ids = embedding(sizes.items, config.dim, own, "ids", stddev=config.dim**-0.5)
+        self.categories = embedding(sizes.categories, config.dim, own, "categories") if sizes.item_categories else None
+        self.numbers = dense(config.dim, own, "numbers", SIDE_STDDEV, use_bias=False) if sizes.item_numbers else None
+
+    def call(self, ids: tf.Tensor, categories: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+        """All items at once.
+
+        Args:
+            ids: (items,) int32, rows of the id embedding; a cold item reads UNKNOWN's, so that content alone tells it apart.
+            categories: (items, item_categories) int32, 0 padding.
+            numbers: (items, item_numbers) float32.
+        Returns:
+            (items, dim).
+        """
+        vectors = self.ids(ids)  # (items, dim)
+        if self.categories is not None:
+            vectors += _mean(self.categories(categories), categories != PADDING)
+        if self.numbers is not None:
+            vectors += self.numbers(numbers)
+        return vectors
+
+
+def _mean(embeddings: tf.Tensor, real: tf.Tensor) -> tf.Tensor:
+    """(items, slots, dim) to (items, dim): the mean over the slots that are real, zeros where none is."""
+    counted = tf.cast(real, embeddings.dtype)[:, :, None]  # (items, slots, 1)
+    return tf.reduce_sum(embeddings * counted, axis=1) / tf.maximum(tf.reduce_sum(counted, axis=1), 1.0)

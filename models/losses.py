@@ -1,0 +1,85 @@
+"""The losses, each a weighted sum: workers add their sums up and divide by the weight of the whole step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from models.inputs import FIRST
+
+CHUNK_ROWS = 512  # rows whose logits exist at once
+
+
+def next_item_loss(
+    states: tf.Tensor, item_vectors: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, chunk_rows: int = CHUNK_ROWS
+) -> tf.Tensor:
+    """Weighted cross entropy of the next item under a softmax over all items, summed.
+
+    The softmax runs over real items only: neither padding nor unknown can be recommended, so neither takes a share of the
+    probability, and an unknown target has none. Loss and both gradients are computed chunk by chunk, so that the
+    logits never leave the cache and never exist whole.
+
+    Args:
+        states: (n, dim) float32, user vectors at valid positions.
+        item_vectors: (items, dim) float32.
+        targets: (n,) int32, item indices from FIRST on.
+        weights: (n,) float32; constants, no gradient flows to them.
+        chunk_rows: rows of `states` at a time.
+    Returns:
+        () float32: the sum over n of weight * -log p(target).
+    """
+    return _chunked(states, item_vectors, tf.cast(targets, tf.int32), tf.cast(weights, tf.float32), chunk_rows)
+
+
+def _chunked(states: tf.Tensor, item_vectors: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, chunk_rows: int) -> tf.Tensor:
+    @tf.custom_gradient
+    def loss(states: tf.Tensor, item_vectors: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, ...]]]:
+        partition, d_states, d_items = _log_partition(states, item_vectors, weights, chunk_rows)
+        wanted = tf.gather(item_vectors, targets)  # (n, dim)
+        total = partition - tf.reduce_sum(weights * tf.reduce_sum(states * wanted, axis=-1))
+        d_states -= weights[:, None] * wanted
+        d_items -= tf.math.unsorted_segment_sum(weights[:, None] * states, targets, tf.shape(item_vectors)[0])
+        return total, lambda upstream: (upstream * d_states, upstream * d_items)
+
+    return loss(states, item_vectors)
+
+
+def _log_partition(
+    states: tf.Tensor, item_vectors: tf.Tensor, weights: tf.Tensor, chunk_rows: int
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """sum of weight * log sum_i exp(state . item_i), with its gradients to states (n, dim) and items (items, dim)."""
+    rows, dim = tf.shape(states)[0], item_vectors.shape[-1]
+    real = item_vectors[FIRST:]  # (items - FIRST, dim)
+    with_ones = tf.concat([real, tf.ones_like(real[:, :1])], axis=-1)  # the last column sums the exponentials
+
+    chunks = tf.maximum((rows + chunk_rows - 1) // chunk_rows, 1)  # no rows: one empty chunk, so that there is a part
+
+    def more(number: tf.Tensor, *_: tf.Tensor) -> tf.Tensor:
+        return number < chunks
+
+    def chunk(
+        number: tf.Tensor, total: tf.Tensor, d_real: tf.Tensor, d_states: tf.TensorArray
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.TensorArray]:
+        part = slice(number * chunk_rows, (number + 1) * chunk_rows)
+        state, weight = states[part], weights[part]  # (chunk, dim), (chunk,)
+        logits = tf.matmul(state, real, transpose_b=True)  # (chunk, items - FIRST)
+        peak = tf.reduce_max(logits, axis=-1, keepdims=True)
+        exponentials = tf.exp(logits - peak)
+        summed = tf.matmul(exponentials, with_ones)  # (chunk, dim + 1)
+        partition = summed[:, dim:]  # (chunk, 1)
+        scale = weight[:, None] / partition
+        total += tf.reduce_sum(weight * (tf.math.log(partition) + peak)[:, 0])
+        d_real += tf.matmul(exponentials, state * scale, transpose_a=True)
+        d_states = d_states.write(number, summed[:, :dim] * scale)
+        return number + 1, total, d_real, d_states
+
+    parts = tf.TensorArray(tf.float32, size=chunks, element_shape=[None, dim], infer_shape=False)
+    start = (tf.constant(0), tf.constant(0.0), tf.zeros_like(real), parts)
+    _, total, d_real, parts = tf.while_loop(more, chunk, start, parallel_iterations=1)
+    return total, tf.reshape(parts.concat(), [rows, dim]), tf.pad(d_real, [[FIRST, 0], [0, 0]])
+
+
+def value_loss(predicted: tf.Tensor, actual: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Weighted squared error, summed: () float32 from three of shape (n,)."""
+    return tf.reduce_sum(weights * tf.square(predicted - actual))

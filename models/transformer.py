@@ -1,0 +1,101 @@
+"""The recommender: an encoder-decoder Transformer over a user's history, tied to an item tower, with two heads."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.config import ModelConfig
+from models.decoder import Decoder
+from models.encoder import Encoder
+from models.inputs import FIRST, HISTORY, TARGETS, ItemContent, Sizes
+from models.item_tower import ItemTower
+from models.layers import derive
+from models.losses import next_item_loss, value_loss
+from models.rating_head import RatingHead
+
+
+class Recommender(keras.layers.Layer):
+    """Every variable exists after construction, and its initial value is a function of `seed` alone.
+
+    Randomness of a call is its argument `seed`, (2,) int32: the same seed draws the same dropout; None means inference.
+    """
+
+    def __init__(self, config: ModelConfig, sizes: Sizes, seed: int = 0, name: str = "recommender") -> None:
+        super().__init__(name=name)
+        own = derive(seed, name)
+        self.config, self.sizes = config, sizes
+        self.tower = ItemTower(config, sizes, own)
+        self.encoder = Encoder(config, sizes, own)
+        self.decoder = Decoder(config, sizes, own)
+        self.rating_head = RatingHead(config.dim, own)
+        self.losses(*_smallest(sizes), seed=None)  # creates the variables
+        self.built = True
+
+    def item_vectors(self, content: ItemContent) -> tf.Tensor:
+        """The vectors of all items, (items, dim)."""
+        return self.tower(content.ids, content.categories, content.numbers)
+
+    def states(self, history: dict[str, tf.Tensor], item_vectors: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+        """The user's vector at each position, as of the request that follows the position's event.
+
+        Args:
+            history: the tensors of models.inputs.HISTORY, each (batch, length) but for
+                user_features (batch, length * sizes.user_features); more are ignored.
+            item_vectors: (items, dim), of the item tower.
+        Returns:
+            (batch, length, dim); meaningless at padding.
+        """
+        items = tf.gather(item_vectors, history["item_ids"])  # (batch, length, dim)
+        memory = self.encoder(items, history, seed=seed)  # (batch, length, dim)
+        return self.decoder(items, history, memory, seed=seed)  # (batch, length, dim)
+
+    def values(self, states: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        """The value (z-score) that each user would give each item, (n,), from their vectors, both (n, dim)."""
+        return self.rating_head(states, items)
+
+    def losses(
+        self, batch: dict[str, tf.Tensor], content: ItemContent, seed: tf.Tensor | None
+    ) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
+        """Each loss as its weighted sum and the sum of its weights, both () float32.
+
+        Args:
+            batch: the tensors of models.inputs.HISTORY and TARGETS, each (batch, length).
+        Returns:
+            next_item, over positions whose target is a real item; value, over positions whose target has a value.
+        """
+        vectors = self.item_vectors(content)  # (items, dim)
+        states = self.states(batch, vectors, seed)  # (batch, length, dim)
+        known = tf.cast(batch["targets"] >= FIRST, tf.float32)
+        return {
+            "next_item": self._next_item(states, vectors, batch["targets"], batch["weights"] * known),
+            "value": self._value(
+                states, vectors, batch["targets"], batch["target_values"], batch["target_value_weights"] * known
+            ),
+        }
+
+    def _next_item(
+        self, states: tf.Tensor, vectors: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        valid = weights > 0  # (batch, length), n of them; the others would cost as much
+        loss = next_item_loss(states[valid], vectors, targets[valid], weights[valid])
+        return loss, tf.reduce_sum(weights)
+
+    def _value(
+        self, states: tf.Tensor, vectors: tf.Tensor, targets: tf.Tensor, actual: tf.Tensor, weights: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        valid = weights > 0  # (batch, length), n of them
+        predicted = self.values(states[valid], tf.gather(vectors, targets[valid]))  # (n,)
+        return value_loss(predicted, actual[valid], weights[valid]), tf.reduce_sum(weights)
+
+
+def _smallest(sizes: Sizes) -> tuple[dict[str, tf.Tensor], ItemContent]:
+    """One example of one padded position, and content of zeros."""
+    batch = {i.name: tf.zeros([1, i.per_position or sizes.user_features], i.dtype) for i in (*HISTORY, *TARGETS)}
+    content = ItemContent(
+        categories=np.zeros((sizes.items, sizes.item_categories), np.int32),
+        numbers=np.zeros((sizes.items, sizes.item_numbers), np.float32),
+        train_events=np.zeros(sizes.items, np.int64),
+    )
+    return batch, content
