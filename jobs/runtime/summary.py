@@ -39,8 +39,11 @@ def _steps(runs: DataFrame) -> Grid:
     grid = _grid("Jobs", "job", "seconds", "rows in", "rows out", "duplicate", "refused")
     last = {
         row["job"]: row
-        for row in runs.where("exit_code = 0").groupBy("job").agg(F.max_by(F.struct(*runs.columns), "started_at").alias("run"))
-        .select("run.*").collect()
+        for row in runs.where("exit_code = 0")
+        .groupBy("job")
+        .agg(F.max_by(F.struct(*runs.columns), "started_at").alias("run"))
+        .select("run.*")
+        .collect()
     }
     for job in (j for j in _STEPS if j in last):
         row = last[job]
@@ -56,10 +59,8 @@ def _quality(metrics: DataFrame) -> Grid:
     grid = _grid("Test split, own history left out, at 10", "metric", *models, "ratio")
     for metric in ("ndcg", "hr", "coverage"):
         found = [values.get((metric, model)) for model in models]
-        if len(found) == 2 and found[0] is not None and found[1]:
-            ratio = f"{found[0] / found[1]:.1f}"
-        else:
-            ratio = ""
+        ours, *others = found
+        ratio = f"{ours / others[0]:.1f}" if ours and others and others[0] else ""
         grid.add_row(metric, *("" if v is None else f"{v:.4f}" for v in found), ratio)
     return grid
 

@@ -1,0 +1,97 @@
+from pathlib import Path
+
+import pytest
+
+from jobs.runtime.config import load
+from jobs.runtime.errors import ConfigError
+
+GOOD = """
+warehouse: /w
+source:
+  events:
+    path: events.csv
+    columns: {user_id: u, item_id: i, event_time: t}
+"""
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "scenario.yaml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def message(folder: Path, text: str, *overrides: str) -> list[str]:
+    path = written(folder, text)
+    with pytest.raises(ConfigError) as caught:
+        load(path, overrides)
+    return str(caught.value).replace(path, "FILE").splitlines()
+
+
+def test_a_scenario_of_six_lines_has_a_default_for_all_the_rest(tmp_path: Path) -> None:
+    scenario = load(written(tmp_path, GOOD))
+    assert (scenario.model.dim, scenario.scoring.top_k, scenario.source.events.format) == (64, 100, "csv")
+
+
+def test_three_mistakes_are_three_lines_with_file_key_rule_and_value(tmp_path: Path) -> None:
+    text = GOOD + "training: {epochs: 0}\nscoring: {topk: 3}\nclean: {max_refused: 2}\n"
+    assert message(tmp_path, text) == [
+        "FILE: clean.max_refused: Input should be less than or equal to 1. Received 2.",
+        "FILE: training.epochs: Input should be greater than 0. Received 0.",
+        "FILE: scoring.topk: Extra inputs are not permitted. Received 3.",
+    ]
+
+
+def test_heads_that_do_not_divide_dim_are_named(tmp_path: Path) -> None:
+    assert message(tmp_path, GOOD + "model: {dim: 100, heads: 3}") == [
+        "FILE: model: dim must be a multiple of heads. Received dim=100, heads=3."
+    ]
+
+
+def test_a_missing_key_says_that_it_must_be_given(tmp_path: Path) -> None:
+    assert message(tmp_path, "warehouse: w\nsource: {events: {path: x}}") == [
+        "FILE: source.events.columns: must be given. Received nothing."
+    ]
+
+
+def test_a_key_that_stands_twice_is_refused_where_yaml_would_keep_the_last(tmp_path: Path) -> None:
+    (line,) = message(tmp_path, GOOD + "model:\n  dim: 32\n  dim: 64\n")
+    assert "a key stands once. Received ['dim'] twice" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"), [("- a\n- b", "must be a mapping of keys"), ("a: [", "must be YAML"), ("", "must be a mapping of keys")]
+)
+def test_a_file_that_is_no_scenario_is_refused(tmp_path: Path, text: str, rule: str) -> None:
+    (line,) = message(tmp_path, text)
+    assert line.startswith("FILE: ") and rule in line
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"conf/none\.yaml: must be a YAML file that can be read"):
+        load("conf/none.yaml")
+
+
+def test_environment_variables_are_put_in_and_a_missing_one_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAREHOUSE", "/data/w")
+    monkeypatch.delenv("ABSENT", raising=False)
+    assert load(written(tmp_path, GOOD.replace("/w", "${WAREHOUSE}/x"))).warehouse == "/data/w/x"
+    assert load(written(tmp_path, GOOD.replace("/w", "${ABSENT:-/else}"))).warehouse == "/else"
+    assert message(tmp_path, GOOD.replace("/w", "${ABSENT}"))[0] == (
+        "FILE: warehouse: the environment variable must be set. Received no ABSENT."
+    )
+
+
+def test_overrides_reach_any_depth_and_are_checked_like_the_file(tmp_path: Path) -> None:
+    scenario = load(written(tmp_path, GOOD), ["training.loss.value=0.5", "sequences.split={by: leave_one_out}"])
+    assert scenario.training.loss.value == 0.5
+    assert message(tmp_path, GOOD, "model.dim", "warehouse.x=1") == [
+        "FILE: --set: must be key=value. Received 'model.dim'.",
+        "FILE: --set warehouse.x: must name a key in a mapping. Received 'warehouse.x=1'.",
+    ]
+
+
+def test_the_hash_follows_the_values_of_its_sections_only(tmp_path: Path) -> None:
+    path = written(tmp_path, GOOD)
+    small, large = load(path), load(path, ["model.dim=128"])
+    assert small.hash("clean") == large.hash("clean")
+    assert small.hash("model") != large.hash("model")

@@ -1,0 +1,146 @@
+"""A job of two tables, run as every job is run."""
+
+import datetime
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from features.errors import ContractError, LeakageError, NoInputError
+from features.tables import ITEM_VOCABULARY, RUNS, USER_VOCABULARY
+from jobs.runtime.errors import TransientError
+from jobs.runtime.job import Job, Run
+from jobs.runtime.warehouse import Warehouse
+
+Call = Callable[..., int]
+
+
+def copy_items(run: Run) -> None:
+    rows = run.read("item_vocabulary").withColumnRenamed("item_id", "user_id")
+    run.count("copied", run.write("user_vocabulary", rows))
+    run.account(rows_in=rows.count(), rows_out=rows.count())
+
+
+@pytest.fixture
+def warehouse(spark: SparkSession, tmp_path: Path) -> Warehouse:
+    warehouse = Warehouse(spark, str(tmp_path / "warehouse"))
+    warehouse.write(ITEM_VOCABULARY, spark.createDataFrame([("a", 2), ("b", 3)], ITEM_VOCABULARY.schema))
+    return warehouse
+
+
+@pytest.fixture
+def call(warehouse: Warehouse, tmp_path: Path) -> Call:
+    config = tmp_path / "scenario.yaml"
+    config.write_text(
+        f"warehouse: {warehouse.root}\nsource:\n  events: {{path: x, columns: {{user_id: u, item_id: i, event_time: t}}}}\n"
+    )
+
+    def run(*argv: str, build: Callable[[Run], None] = copy_items) -> int:
+        job = Job("copy_items", build, reads=("item_vocabulary",), writes=("user_vocabulary",), sections=("clean",))
+        return job.main(["--config", str(config), *argv])
+
+    return run
+
+
+def runs(warehouse: Warehouse) -> list[dict[str, object]]:
+    return [row.asDict() for row in warehouse.read(RUNS).orderBy("started_at").collect()]
+
+
+def test_a_run_leaves_its_rows_its_versions_and_its_counts_in_the_ledger(call: Call, warehouse: Warehouse) -> None:
+    assert call("--run-id", "r1") == 0
+    (row,) = runs(warehouse)
+    assert (row["run_id"], row["exit_code"], row["rows_in"], row["counts"]) == ("r1", 0, 2, {"copied": 2})
+    assert row["inputs"] == {"item_vocabulary": warehouse.version("item_vocabulary")}
+    assert row["outputs"] == {"user_vocabulary": warehouse.version("user_vocabulary")}
+
+
+def test_the_same_run_again_writes_nothing_until_something_changes(call: Call, warehouse: Warehouse) -> None:
+    version: Callable[[], int | None] = lambda: warehouse.version("user_vocabulary")  # noqa: E731
+    call()
+    first = version()
+    assert (call(), version(), len(runs(warehouse))) == (0, first, 1)
+    assert (call("--set", "model.dim=32"), version()) == (0, first)  # not a section of this job
+    assert (call("--set", "clean.max_refused=0.5"), version()) == (0, first + 1)
+    warehouse.write(ITEM_VOCABULARY, warehouse.read(ITEM_VOCABULARY))
+    assert (call(), version()) == (0, first + 2)  # its input has changed
+    warehouse.write(USER_VOCABULARY, warehouse.read(USER_VOCABULARY).limit(0))
+    assert (call(), warehouse.read(USER_VOCABULARY).count()) == (0, 2)  # its output has been changed by someone else
+
+
+def test_force_runs_again_and_leaves_the_same_rows(call: Call, warehouse: Warehouse) -> None:
+    call()
+    before = sorted(warehouse.read(USER_VOCABULARY).collect())
+    assert call("--force") == 0
+    assert sorted(warehouse.read(USER_VOCABULARY).collect()) == before
+    assert len(runs(warehouse)) == 2
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(
+    call: Call, warehouse: Warehouse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("--dry-run", "--date", "2026-01-02") == 0
+    plan = capsys.readouterr().out
+    assert "copy_items: days 2026-01-02 to 2026-01-02" in plan
+    assert f"reads  item_vocabulary version {warehouse.version('item_vocabulary')}" in plan
+    assert "writes user_vocabulary, partitions by none, now absent" in plan
+    assert warehouse.version("user_vocabulary") is None
+    assert warehouse.version("runs") is None
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ContractError("rows lost"), 3),
+        (NoInputError("nothing there"), 4),
+        (LeakageError("the future"), 5),
+        (TransientError("again"), 10),
+        (RuntimeError("a defect"), 1),
+    ],
+)
+def test_an_error_becomes_its_exit_code_in_the_ledger_and_on_stderr(
+    call: Call, warehouse: Warehouse, capsys: pytest.CaptureFixture[str], error: Exception, code: int
+) -> None:
+    def fail(run: Run) -> None:
+        raise error
+
+    assert call(build=fail) == code
+    (row,) = runs(warehouse)
+    assert (row["exit_code"], row["error"]) == (code, str(error))
+    assert str(error) in capsys.readouterr().err
+    assert call() == 0  # a failed run is no reason to skip the next
+
+
+def test_rows_that_do_not_add_up_end_the_run_with_3(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(build=lambda run: run.account(rows_in=10, rows_out=6, duplicates=2, refused=1)) == 3
+    assert "rows in must equal rows out + duplicates + refused. Received 10 != 6 + 2 + 1." in capsys.readouterr().err
+
+
+def test_every_line_of_the_log_is_json_with_run_and_job(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    call("--run-id", "r9")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert {(line["run_id"], line["job"]) for line in lines} == {("r9", "copy_items")}
+    assert [line["step"] for line in lines] == ["session", "start", "write", "account", "end"]
+
+
+def test_a_run_reads_the_version_that_was_newest_when_it_began(call: Call, warehouse: Warehouse) -> None:
+    def read_late(run: Run) -> None:
+        warehouse.write(ITEM_VOCABULARY, warehouse.read(ITEM_VOCABULARY).limit(0))
+        run.count("seen", run.read("item_vocabulary").count())
+
+    assert call(build=read_late) == 0
+    assert runs(warehouse)[0]["counts"] == {"seen": 2}
+
+
+def test_users_are_scored_on_the_day_after_the_last_day_of_the_run(call: Call) -> None:
+    days: list[datetime.date] = []
+    assert call("--date", "2026-02-28", build=lambda run: days.append(run.as_of())) == 0
+    assert days == [datetime.date(2026, 3, 1)]
+
+
+def test_an_input_that_is_not_there_ends_the_run_with_4(
+    call: Call, warehouse: Warehouse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(build=lambda run: run.count("rows", run.read("sequences").count())) == 4
+    assert "sequences: there is no table at" in capsys.readouterr().err

@@ -1,0 +1,122 @@
+import datetime
+from pathlib import Path
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from features.errors import ContractError, NoInputError
+from features.tables import Column, Table
+from jobs.runtime.errors import ConfigError
+from jobs.runtime.warehouse import Warehouse, between, equals
+
+DAYS = Table(
+    "days",
+    "Something of each day.",
+    (
+        Column("date", "date", "the day"),
+        Column("number", "bigint", "how many"),
+        Column("note", "string", "a remark; null: none", nullable=True),
+    ),
+    ("date",),
+)
+FIRST, SECOND, THIRD = (datetime.date(2026, 1, day) for day in (1, 2, 3))
+
+
+@pytest.fixture
+def warehouse(spark: SparkSession, tmp_path: Path) -> Warehouse:
+    return Warehouse(spark, str(tmp_path / "warehouse"))
+
+
+def days(warehouse: Warehouse, numbers: dict[datetime.date, int]) -> DataFrame:
+    return warehouse.spark.createDataFrame([(d, n, None) for d, n in numbers.items()], DAYS.schema)
+
+
+def found(warehouse: Warehouse, version: int | None = None) -> dict[datetime.date, int]:
+    return {row["date"]: row["number"] for row in warehouse.read(DAYS, version).collect()}
+
+
+def test_a_write_replaces_the_rows_that_it_is_about_and_keeps_the_others(warehouse: Warehouse) -> None:
+    assert warehouse.write(DAYS, days(warehouse, {FIRST: 1, SECOND: 2, THIRD: 3})).rows == 3
+    written = warehouse.write(DAYS, days(warehouse, {SECOND: 20}), between("date", SECOND, SECOND))
+    assert (written.rows, found(warehouse)) == (1, {FIRST: 1, SECOND: 20, THIRD: 3})
+    assert found(warehouse, written.version - 1) == {FIRST: 1, SECOND: 2, THIRD: 3}
+
+
+def test_the_same_write_twice_leaves_the_same_rows(warehouse: Warehouse) -> None:
+    for _ in range(2):
+        warehouse.write(DAYS, days(warehouse, {FIRST: 1, SECOND: 2}))
+    assert found(warehouse) == {FIRST: 1, SECOND: 2}
+
+
+def test_rows_outside_the_replaced_days_are_refused_by_delta(warehouse: Warehouse) -> None:
+    warehouse.write(DAYS, days(warehouse, {FIRST: 1}))
+    with pytest.raises(Exception, match="REPLACE_WHERE"):
+        warehouse.write(DAYS, days(warehouse, {THIRD: 3}), between("date", SECOND, SECOND))
+    assert found(warehouse) == {FIRST: 1}
+
+
+def test_only_rows_with_new_keys_are_inserted(warehouse: Warehouse) -> None:
+    assert warehouse.insert_new(DAYS, days(warehouse, {FIRST: 1})).rows == 1
+    assert warehouse.insert_new(DAYS, days(warehouse, {FIRST: 100, SECOND: 2})).rows == 1
+    assert warehouse.insert_new(DAYS, days(warehouse, {FIRST: 100})).rows == 0
+    assert found(warehouse) == {FIRST: 1, SECOND: 2}
+
+
+def test_an_append_with_the_same_token_counts_once(warehouse: Warehouse) -> None:
+    for token in ("a", "a", "b"):
+        warehouse.append_once(DAYS, days(warehouse, {FIRST: 1}), token)
+    assert warehouse.read(DAYS).count() == 2
+
+
+def test_the_table_carries_the_comments_and_refuses_nulls(warehouse: Warehouse) -> None:
+    warehouse.write(DAYS, days(warehouse, {FIRST: 1}))
+    schema = warehouse.spark.read.format("delta").load(warehouse.path("days")).schema
+    assert schema["number"].metadata["comment"] == "how many"
+    empty_number = warehouse.spark.createDataFrame([(FIRST, None, None)], "date date, number bigint, note string")
+    with pytest.raises(Exception, match="NOT NULL"):
+        warehouse.write(DAYS, empty_number, between("date", FIRST, FIRST))
+
+
+def test_a_table_of_another_schema_is_refused_by_column(warehouse: Warehouse) -> None:
+    other = Table("days", "As an older version wrote it.", (Column("date", "string", "the day"),), ("date",))
+    warehouse.write(other, warehouse.spark.createDataFrame([("2026-01-01",)], "date string"))
+    with pytest.raises(ContractError) as caught:
+        warehouse.read(DAYS)
+    assert "days: date must be date, found string; number must be bigint, found no such column" in str(caught.value)
+    assert "run the job that writes it again with --force" in str(caught.value)
+
+
+def test_replacing_some_rows_of_a_table_with_more_columns_is_refused(warehouse: Warehouse) -> None:
+    wider = Table("days", "Wider.", (*DAYS.columns, Column("extra", "int", "more")), ("date",))
+    warehouse.write(wider, days(warehouse, {FIRST: 1}).selectExpr("*", "1 AS extra"))
+    with pytest.raises(ContractError, match=r"has columns that the configuration does not: \['extra'\]"):
+        warehouse.write(DAYS, days(warehouse, {FIRST: 1}), between("date", FIRST, FIRST))
+    warehouse.write(DAYS, days(warehouse, {FIRST: 1}))
+    assert found(warehouse) == {FIRST: 1}
+
+
+def test_a_table_that_is_not_there_names_its_path(warehouse: Warehouse) -> None:
+    with pytest.raises(NoInputError, match=r"days: there is no table at .*/days\. Run the job that writes it first"):
+        warehouse.read(DAYS)
+    assert warehouse.version("days") is None
+
+
+def test_a_warehouse_that_cannot_be_written_is_named(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(ConfigError, match=r"warehouse: must be a folder that can be written. Received '.*/file/below'"):
+        Warehouse(spark, str(tmp_path / "file" / "below")).check_writable()
+
+
+def test_tables_are_registered_in_the_catalog_that_is_configured(spark: SparkSession, tmp_path: Path) -> None:
+    warehouse = Warehouse(spark, str(tmp_path / "warehouse"), catalog="default")
+    try:
+        warehouse.write(DAYS, days(warehouse, {FIRST: 7}))
+        assert spark.table("default.days").select("number").collect()[0][0] == 7
+    finally:
+        spark.sql("DROP TABLE IF EXISTS default.days")
+
+
+def test_a_value_cannot_become_sql() -> None:
+    assert equals(model_id="a-1", date=FIRST) == "model_id = 'a-1' AND date = DATE'2026-01-01'"
+    with pytest.raises(ValueError, match="letters, digits"):
+        equals(model_id="' OR 1=1 --")
