@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 from pyspark.sql import DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
@@ -19,3 +21,8 @@ def with_positions(events: DataFrame) -> DataFrame:
             "user_events": F.count("*").over(Window.partitionBy("user_id")).cast("int"),
         }
     )
+
+
+def start_of(day: datetime.date) -> int:
+    """Midnight UTC in microseconds since 1970-01-01: a datetime would pass through the time zone of the machine."""
+    return (day - datetime.date(1970, 1, 1)) // datetime.timedelta(microseconds=1)

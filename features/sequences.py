@@ -59,8 +59,9 @@ def training_examples(
 ) -> DataFrame:
     """The rows of `sequences`: each event but a user's first is the target, with weight 1, of exactly one.
 
-    Besides the table's columns, what the leakage guard judges a row by: `first_target_time` (of the targets that count),
-    `disordered` (steps whose event does not come before their target) and `unfeatured` (steps without user features).
+    Besides the table's columns, what a row is judged by: `counted` (targets that count), `first_target_time` (of the first
+    of them), `disordered` (steps whose event does not come before their target) and `unfeatured` (steps for whose day
+    user_features has no row).
 
     Args:
         events: with `split`; of the types that enter sequences.
@@ -76,6 +77,7 @@ def training_examples(
         columns,
         F.max("request_time").alias("target_time"),
         F.min(F.when(F.col("weight") > 0, F.col("request_time"))).alias("first_target_time"),
+        F.sum("weight").cast("bigint").alias("counted"),
         F.count_if(~before).alias("disordered"),
         F.count_if(~F.col("featured")).alias("unfeatured"),
     )

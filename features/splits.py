@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from features.config import Split
 from features.errors import NoInputError
-from features.order import with_positions
+from features.order import start_of, with_positions
 
 SPLITS = ("train", "valid", "test")  # in the order of a user's history
 _FEWEST = 3  # events of a user of whom leave_one_out holds two back: one is left to look back on
@@ -53,8 +53,4 @@ def training_end(events: DataFrame, split: Split) -> int:
         raise NoInputError(f"events: none is in the training period, split by {split.by}, valid_from={split.valid_from}.")
     if split.valid_from is None:
         return int(newest) + 1
-    return split.valid_from.toordinal() * _DAY - _EPOCH
-
-
-_DAY = 24 * 60 * 60 * 1_000_000
-_EPOCH = 719_163 * _DAY  # 1970-01-01 as an ordinal, which counts days from the year 1
+    return start_of(split.valid_from)

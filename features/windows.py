@@ -16,6 +16,12 @@ def longest_window(features: tuple[Feature, ...]) -> int:
     return max((days for f in features for days in f.days), default=0)
 
 
+def single_windows(features: tuple[Feature, ...]) -> dict[str, Feature]:
+    """Each column of feature_table to its declaration, limited to the one window that the column is about."""
+    single = [f.model_copy(update={"days": (days,)}) for f in features for days in f.days]
+    return {feature_columns((f,))[0].name: f for f in single}
+
+
 def _past(key: str, days: int) -> WindowSpec:
     """The key's tiles of the `days` whole days before the row's own day. The one place where a window is built."""
     return Window.partitionBy(key).orderBy(F.unix_date("date")).rangeBetween(-days, -1)
@@ -78,10 +84,5 @@ def trailing_features(
     key = f"{entity}_id"
     asked = keys.select(key, F.lit(as_of).alias("date"))
     rows = tiles.drop("month").where(F.col("date") < F.lit(as_of)).unionByName(asked, allowMissingColumns=True)
-    windows = {feature_columns((one,))[0].name: one for f in features for one in _single_windows(f)}
-    values = [_value(one, key).alias(name) for name, one in windows.items()]
+    values = [_value(one, key).alias(name) for name, one in single_windows(features).items()]
     return rows.select(key, "date", month_of("date").alias("month"), *values)
-
-
-def _single_windows(feature: Feature) -> list[Feature]:
-    return [feature.model_copy(update={"days": (days,)}) for days in feature.days]

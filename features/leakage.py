@@ -1,0 +1,176 @@
+"""The leakage guard: what a build made is checked against the rule that time only looks back.
+
+Each check raises LeakageError on its first finding, naming table, column, key and instant. None trusts the code that built
+the rows: windows are counted again from the events, and orders are compared by the instants that rows carry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from features.config import Feature, Split
+from features.errors import LeakageError
+from features.splits import SPLITS
+from features.tiles import is_measured
+from features.windows import single_windows
+
+_SAMPLE = 200  # rows of a feature table that are counted again
+_TOLERANCE = 1e-6  # relative, of floats that were summed in another order
+
+
+def check_features(features: DataFrame, events: DataFrame, entity: str, declared: tuple[Feature, ...]) -> None:
+    """Feature rows hold the whole days before their own day and nothing else: a sample is counted again from the events.
+
+    Args:
+        features: rows of {entity}_features.
+        events: all events that the windows of `features` reach, and later ones.
+    Raises:
+        LeakageError: a row holds something else than the days before it.
+    """
+    key = f"{entity}_id"
+    windows = {name: f for name, f in single_windows(declared).items() if f.operation != "share"}
+    sample = features.select(key, "date", *windows).orderBy(F.xxhash64(key, "date"), key, "date").limit(_SAMPLE)
+    past = events.select(key, F.col("date").alias("event_date"), "event_type", "value")
+    counted = F.broadcast(sample).join(past, key, "left").groupBy(key, "date", *windows)
+    again = counted.agg(F.lit(None), *[_recount(f).alias(f"{name}_again") for name, f in windows.items()])
+    findings = [_differs(name) for name in windows]
+    wrong = again.select(key, "date", F.array_compact(F.array(*findings)).alias("wrong")).where(F.size("wrong") > 0)
+    row = wrong.orderBy(key, "date").head() if windows else None
+    if row is not None:
+        column, stored, counted_again = row["wrong"][0]
+        raise LeakageError(
+            f"{entity}_features: {column} must hold whole days before date alone. "
+            f"{key}={row[key]} at {row['date']} holds {stored}, the days before hold {counted_again}."
+        )
+
+
+def _recount(feature: Feature) -> Column:
+    """The feature from single events, by plain comparisons of dates."""
+    (days,), day = feature.days, F.col("event_date")
+    inside = (day < F.col("date")) & (day >= F.date_sub("date", days)) & is_measured(feature)
+    match feature.operation:
+        case "count":
+            return F.count_if(inside).cast("double")
+        case "sum":
+            return F.coalesce(F.sum(F.when(inside, F.col("value"))), F.lit(0.0))
+        case "mean":
+            return F.avg(F.when(inside, F.col("value")))
+        case "recency":
+            return F.min(F.when(inside, F.date_diff("date", day))).cast("double")
+        case _:
+            return F.count_distinct(F.when(inside, day)) / days
+
+
+def _differs(name: str) -> Column:
+    """(name, stored, counted again) where the two differ, else null."""
+    stored, again = F.col(name).cast("double"), F.col(f"{name}_again")
+    near = F.abs(stored - again) <= _TOLERANCE * F.greatest(F.abs(again), F.lit(1.0))
+    same = F.coalesce(near, stored.isNull() & again.isNull())
+    return F.when(~same, F.struct(F.lit(name).alias("column"), stored.alias("stored"), again.alias("again")))
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What must hold of a row: `broken` is true where it does not, `instant` is the column that shows it."""
+
+    instant: str
+    broken: Column
+    text: str
+
+
+def check_examples(examples: DataFrame, split: Split, until: int) -> None:
+    """Examples read events before their targets only, and their targets lie in their split's part of the history.
+
+    Args:
+        examples: what sequences.training_examples returns.
+        until: instant before which every event must lie, in microseconds since 1970-01-01 UTC.
+    Raises:
+        LeakageError: the first rule that is broken.
+    """
+    late = F.col("target_time") >= F.timestamp_micros(F.lit(until))
+    rules = [
+        _Rule("last_time", F.col("disordered") > 0, "an event must come before its target in the user's order"),
+        _Rule("last_time", F.col("last_time") > F.col("target_time"), "an event must not be later than the last target"),
+        _Rule("target_time", late, "a target must lie in the days of the run"),
+    ]
+    _refuse(examples, "sequences", "example_id", rules + _period_rules(split))
+    _refuse(_user_periods(examples), "sequences", "user_id", _user_rules())
+
+
+def _period_rules(split: Split) -> list[_Rule]:
+    if split.by != "global_time":
+        return []
+    rules = []
+    for name, day in (("valid", split.valid_from), ("test", split.test_from)):
+        start, earlier = F.lit(day).cast("timestamp"), SPLITS[: SPLITS.index(name)]
+        too_late = F.col("split").isin(*earlier) & (F.col("target_time") >= start)
+        too_early = (F.col("split") == name) & (F.col("first_target_time") < start)
+        rules += [
+            _Rule("target_time", too_late, f"a target of {' and '.join(earlier)} must come before {name}_from={day}"),
+            _Rule("first_target_time", too_early, f"a target of {name} must not come before {name}_from={day}"),
+        ]
+    return rules
+
+
+def _user_periods(examples: DataFrame) -> DataFrame:
+    """user_id with oldest_{split} and newest_{split}: times of the targets that count."""
+    return examples.groupBy("user_id").agg(
+        *[F.min(F.when(F.col("split") == s, F.col("first_target_time"))).alias(f"oldest_{s}") for s in SPLITS],
+        *[F.max(F.when(F.col("split") == s, F.col("target_time"))).alias(f"newest_{s}") for s in SPLITS],
+    )
+
+
+def _user_rules() -> list[_Rule]:
+    pairs = (("train", "valid"), ("train", "test"), ("valid", "test"))
+    return [
+        _Rule(f"newest_{a}", F.col(f"newest_{a}") > F.col(f"oldest_{b}"), f"a user's {a} target must not be later than {b}")
+        for a, b in pairs
+    ]
+
+
+def check_events(events: DataFrame) -> None:
+    """No event stands in two splits.
+
+    Args:
+        events: with `split`.
+    Raises:
+        LeakageError: an event_id does.
+    """
+    found = events.groupBy("event_id").agg(
+        F.min("split").alias("one"), F.max("split").alias("other"), F.max("event_time").alias("at")
+    )
+    _refuse(found, "events", "event_id", [_Rule("at", F.col("one") != F.col("other"), "an event must be in one split only")])
+
+
+def check_statistics(statistics: DataFrame, training_end: int) -> None:
+    """Statistics were fitted on data of the training period.
+
+    Args:
+        training_end: instant at which it ends, itself outside, in microseconds since 1970-01-01 UTC.
+    Raises:
+        LeakageError: one was fitted on later data.
+    """
+    late = F.col("fitted_until") > F.timestamp_micros(F.lit(training_end))
+    named = statistics.withColumn("fitted", F.concat_ws(".", "owner", "column", "statistic"))
+    _refuse(named, "statistics", "fitted", [_Rule("fitted_until", late, "data must end with the training period")])
+
+
+def _refuse(rows: DataFrame, table: str, key: str, rules: list[_Rule]) -> None:
+    """Raises for the first row that breaks a rule; all rules are judged in one pass."""
+    broken = [
+        F.when(
+            r.broken,
+            F.struct(
+                F.lit(r.instant).alias("column"), F.col(r.instant).cast("string").alias("at"), F.lit(r.text).alias("rule")
+            ),
+        )
+        for r in rules
+    ]
+    findings = rows.select(F.col(key).alias("key"), F.array_compact(F.array(*broken)).alias("broken"))
+    row = findings.where(F.size("broken") > 0).orderBy("key").head()
+    if row is not None:
+        column, at, rule = row["broken"][0]
+        raise LeakageError(f"{table}: {rule}. Received {column}={at} in {key}={row['key']}.")

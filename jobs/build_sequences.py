@@ -1,0 +1,130 @@
+"""Build the sequences that the model learns from and is judged by, with the vocabularies and statistics they are encoded in.
+
+Reads   events, items, user_features      events up to the last day of the run; user_features of every day with events
+Writes  item_vocabulary, user_vocabulary, label_vocabulary   new entries are appended, an index never changes
+        statistics                        owners sequences, user_features, item_content: replaced
+        item_content, sequences           replaced whole
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from features import vocabularies as v
+from features.content import NUMBERS, item_content, observed_numbers
+from features.errors import ContractError, NoInputError
+from features.layout import spread
+from features.leakage import check_events, check_examples, check_statistics
+from features.order import start_of
+from features.scaling import fit
+from features.sequences import keep_types, training_examples
+from features.splits import SPLITS, training_end, with_split
+from features.tables import conform, model_features
+from features.vocabularies import Vocabularies, new_entries
+from jobs.runtime.job import Job, Run
+from jobs.runtime.warehouse import equals
+
+EVENT_COLUMNS = ("event_id", "user_id", "item_id", "event_type", "value", "event_time", "tie_order", "date")
+
+
+OWNERS = ("sequences", "user_features", "item_content")  # of the statistics that are fitted here
+
+
+def build(run: Run) -> None:
+    config, items, user_features = run.config.sequences, run.read("items"), run.read("user_features")
+    events = with_split(_events(run), config.split).persist()
+    if events.isEmpty():
+        raise NoInputError(f"events: none up to {run.end} of the types {config.event_types}. Clean the events first.")
+    end = training_end(events, config.split)
+    statistics = _statistics(run, events, end)
+    vocabularies = _vocabularies(run, events, items)
+    run.write("item_content", item_content(items, events, vocabularies, statistics, config.max_categories))
+    examples = training_examples(events, user_features, vocabularies, statistics, config).persist()
+    with run.step("leakage_guard"):
+        check_statistics(statistics, end)
+        check_events(events)
+        check_examples(examples, config.split, start_of(run.as_of()))
+    rows = _account(run, events, examples)
+    features = len(model_features(run.config.features.user))
+    run.write("sequences", spread(conform(examples, run.table("sequences")), rows, features))
+
+
+def _events(run: Run) -> DataFrame:
+    """What sequences need of the events up to the last day of the run."""
+    events = keep_types(run.read("events"), run.config.sequences).select(*EVENT_COLUMNS)
+    return events if run.end is None else events.where(F.col("date") <= F.lit(run.end))
+
+
+def _statistics(run: Run, events: DataFrame, end: int) -> DataFrame:
+    """Fits the z-scores on the training period and writes them; returns the whole table."""
+    train = events.where(F.col("split") == "train")
+    days = train.where(F.col("position") > 0).select("user_id", "date").distinct()
+    features = run.read("user_features").join(days, ["user_id", "date"], "left_semi")
+    content = observed_numbers(run.read("items")).join(train.select("item_id").distinct(), "item_id", "left_semi")
+    fitted = fit(features, "user_features", model_features(run.config.features.user), end)
+    fitted = fitted.unionByName(fit(content, "item_content", NUMBERS, end))
+    if run.config.source.events.value == "explicit":  # an implicit value is no rating to learn from
+        fitted = fitted.unionByName(fit(train, "sequences", ["value"], end))
+    run.write("statistics", fitted.coalesce(1), " OR ".join(f"({equals(owner=owner)})" for owner in OWNERS))
+    return run.read("statistics")
+
+
+def _vocabularies(run: Run, events: DataFrame, items: DataFrame) -> Vocabularies:
+    """Appends what is new; returns the whole vocabularies."""
+    first_seen = F.asc_nulls_last("first_seen")
+    _append(run, "item_vocabulary", v.items_in_order(events, items), first_seen, F.asc("item_id"))
+    _append(run, "user_vocabulary", v.users_in_order(events), first_seen, F.asc("user_id"))
+    _append(run, "label_vocabulary", v.labels_in_order(events, items), F.asc("label"))
+    return Vocabularies(*[run.read(f"{name}_vocabulary") for name in ("item", "user", "label")])
+
+
+def _append(run: Run, name: str, found: DataFrame, *order: Column) -> None:
+    table = run.table(name)
+    run.warehouse.create(table)
+    old = run.warehouse.read(table)
+    run.count(f"{name}_new", run.insert_new(name, new_entries(old, found, table.keys, order)))
+
+
+def _account(run: Run, events: DataFrame, examples: DataFrame) -> dict[tuple[str, int], int]:
+    """Counts the examples of each split and length, and checks that every event is in exactly one place.
+
+    Raises:
+        ContractError: an event but the first of its user is not one example's target, or its day has no user features.
+    """
+    first, counts = F.count_if(F.col("position") == 0), (F.count("*"), F.sum("counted"), F.sum("unfeatured"))
+    read, users = events.agg(F.count("*"), first).collect()[0]
+    groups = examples.groupBy("split", "length").agg(*counts).collect()
+    targets = {split: sum(g[3] for g in groups if g[0] == split) for split in SPLITS}
+    for name, number in {"events": read, "first_events": users, **{f"{s}_targets": n for s, n in targets.items()}}.items():
+        run.count(name, number)
+    if read - users != sum(targets.values()):
+        raise ContractError(f"sequences: events - first events must be the targets. Received {read} - {users} != {targets}.")
+    without = sum(group[4] for group in groups)
+    if without:
+        raise ContractError(
+            f"user_features: {without} events have no row of their user and day. Run build_features over all days."
+        )
+    return {(split, length): rows for split, length, rows, _, _ in groups}
+
+
+JOB = Job(
+    "build_sequences",
+    build,
+    reads=("events", "items", "user_features"),
+    writes=("item_vocabulary", "user_vocabulary", "label_vocabulary", "statistics", "item_content", "sequences"),
+    sections=("features", "sequences", "source"),
+    shared=("statistics",),
+    description="Sequences, vocabularies and the statistics they are encoded in.",
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return JOB.main(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
