@@ -1,0 +1,53 @@
+"""A tiny model and examples for it."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from models.config import ModelConfig
+from models.inputs import FIRST, GAP_BUCKETS, HISTORY, ItemContent, Sizes
+from models.transformer import Recommender
+
+CONFIG = ModelConfig(dim=16, heads=2)
+SIZES = Sizes(items=20, categories=6, event_types=4, user_features=3, item_numbers=4, item_categories=3, max_length=6)
+SEED = (7, 11)  # of dropout, where a test does not care which
+
+
+def content(sizes: Sizes = SIZES) -> ItemContent:
+    """Every item trained, with content of its own."""
+    rng = np.random.default_rng(1)
+    return ItemContent(
+        categories=rng.integers(0, sizes.categories, (sizes.items, sizes.item_categories)).astype(np.int32),
+        numbers=rng.normal(size=(sizes.items, sizes.item_numbers)).astype(np.float32),
+        train_events=np.ones(sizes.items, np.int64),
+    )
+
+
+def batch(events: tuple[int, ...] = (6, 3, 1), length: int = 6, sizes: Sizes = SIZES, seed: int = 2) -> dict[str, np.ndarray]:
+    """One example per entry of `events`, which says how many positions are real; the rest is padding."""
+    rng = np.random.default_rng(seed)
+    shape = (len(events), length)
+    real = np.arange(length) < np.array(events)[:, None]  # (batch, length), True at events
+    highest = {
+        "item_ids": sizes.items, "event_types": sizes.event_types, "gaps": GAP_BUCKETS, "request_gaps": GAP_BUCKETS,
+        "request_hours": 25, "request_weekdays": 8, "targets": sizes.items,
+    }  # fmt: skip
+    arrays = {name: (rng.integers(FIRST, high, shape) * real).astype(np.int32) for name, high in highest.items()}
+    arrays |= {name: (rng.normal(size=shape) * real).astype(np.float32) for name in ("values", "target_values")}
+    arrays |= {name: real.astype(np.float32) for name in ("weights", "target_value_weights")}
+    features = rng.normal(size=(*shape, sizes.user_features)) * real[:, :, None]
+    return arrays | {"user_features": features.reshape(len(events), -1).astype(np.float32)}
+
+
+def history(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {i.name: arrays[i.name] for i in HISTORY}
+
+
+def tensors(arrays: dict[str, np.ndarray]) -> dict[str, tf.Tensor]:
+    return {name: tf.constant(array) for name, array in arrays.items()}
+
+
+def states(model: Recommender, arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """(batch, length, dim), without dropout."""
+    return model.states(tensors(history(arrays)), model.item_vectors(content(model.sizes))).numpy()

@@ -1,0 +1,104 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.ranking import Estimate, accuracy, estimate, evaluate, hit_rate, mrr, ndcg, precision, ranks, recall, top_k
+
+
+@st.composite
+def rankings(draw):
+    """Scores with many ties, a target per row, and what each user has seen, with repeats and the target at times."""
+    batch, items = draw(st.integers(1, 4)), draw(st.integers(3, 9))
+    scores = draw(st.lists(st.lists(st.integers(-2, 2), min_size=items, max_size=items), min_size=batch, max_size=batch))
+    targets = draw(st.lists(st.integers(0, items - 1), min_size=batch, max_size=batch))
+    seen = draw(st.lists(st.lists(st.integers(0, items - 1), max_size=6), min_size=batch, max_size=batch))
+    return np.array(scores, np.float32), np.array(targets), [np.array(s, np.int64) for s in seen]
+
+
+def rank_by_definition(scores, target, left_out):
+    if target < 2:
+        return math.inf
+    rank = 0
+    for item in range(2, len(scores)):
+        if item != target and item not in left_out and scores[item] >= scores[target]:
+            rank += 1
+    return rank
+
+
+@given(rankings())
+def test_a_rank_counts_the_other_items_that_score_at_least_as_high(case):
+    scores, targets, seen = case
+    raw, masked = ranks(scores, targets, seen)
+    assert raw.tolist() == [rank_by_definition(s, t, ()) for s, t in zip(scores, targets, strict=True)]
+    assert masked.tolist() == [rank_by_definition(s, t, set(h)) for s, t, h in zip(scores, targets, seen, strict=True)]
+
+
+def test_no_rows_have_no_ranks():
+    raw, masked = ranks(np.zeros((0, 5)), np.zeros(0, int), [])
+    assert raw.shape == masked.shape == (0,)
+
+
+RANKS = np.array([0, 2, 4, 9, math.inf])
+
+
+def test_metrics_are_their_definitions():
+    assert hit_rate(RANKS, 5).tolist() == [1, 1, 1, 0, 0]
+    assert recall(RANKS, 5).tolist() == [1, 1, 1, 0, 0]
+    assert precision(RANKS, 5).tolist() == [1 / 5, 1 / 5, 1 / 5, 0, 0]
+    assert ndcg(RANKS, 5).tolist() == [1, 1 / math.log2(4), 1 / math.log2(6), 0, 0]
+    assert mrr(RANKS, 5).tolist() == [1, 1 / 3, 1 / 5, 0, 0]
+    assert mrr(RANKS, 0).tolist() == [1, 1 / 3, 1 / 5, 1 / 10, 0]
+    assert accuracy(RANKS, 5).tolist() == [1, 0, 0, 0, 0]
+
+
+def test_an_interval_is_the_mean_with_two_standard_errors():
+    result = estimate(np.array([1.0, 0.0, 0.0, 1.0]))
+    half = 1.959964 * math.sqrt((4 * 0.25) / 3) / math.sqrt(4)
+    assert (result.value, result.users) == (0.5, 4)
+    assert (result.low, result.high) == pytest.approx((0.5 - half, 0.5 + half))
+
+
+@pytest.mark.parametrize("values", [[], [1.0]])
+def test_too_few_users_have_no_interval(values):
+    result = estimate(np.array(values))
+    assert math.isnan(result.low)
+    assert math.isnan(result.high)
+    assert result.users == len(values)
+
+
+def test_every_metric_is_evaluated_at_every_cutoff():
+    table = evaluate(RANKS, (5, 10))
+    names = {"hr", "recall", "precision", "ndcg", "mrr"}
+    assert set(table) == {(n, k) for n in names for k in (5, 10)} | {("mrr", 0), ("accuracy", 0)}
+    assert table["hr", 10].value == 4 / 5
+    assert table["mrr", 0].value == pytest.approx((1 + 1 / 3 + 1 / 5 + 1 / 10) / 5)
+    assert isinstance(table["accuracy", 0], Estimate)
+    assert table["accuracy", 0].value == 1 / 5
+
+
+def best_by_definition(scores, k, left_out):
+    order = sorted((i for i in range(2, len(scores)) if i not in left_out), key=lambda i: (-scores[i], i))[:k]
+    return order + [0] * (k - len(order))
+
+
+@given(rankings(), st.integers(1, 12), st.integers(1, 30))
+def test_top_k_is_the_head_of_a_stable_sort(case, k, block_scores):
+    scores, _, seen = case
+    users = np.eye(len(scores), dtype=np.float32)  # so that the products are the scores
+    items, found = top_k(users, scores.T.copy(), k, seen, block_scores)
+    expected = [best_by_definition(s, k, set(h)) for s, h in zip(scores, seen, strict=True)]
+    assert items.tolist() == expected
+    assert found.tolist() == [[s[i] if i else -math.inf for i in row] for s, row in zip(scores, expected, strict=True)]
+
+
+def test_top_k_of_many_users_is_the_same_in_small_blocks():
+    rng = np.random.default_rng(0)
+    users, items = rng.normal(size=(300, 8)).astype("f"), rng.normal(size=(1000, 8)).astype("f")
+    seen = [rng.integers(0, 1000, 50) for _ in range(300)]
+    whole, blocks = top_k(users, items, 10, seen), top_k(users, items, 10, seen, block_scores=7_000)
+    np.testing.assert_array_equal(whole[0], blocks[0])
+    assert not any(set(row) & set(s) for row, s in zip(whole[0], seen, strict=True))
+    assert (whole[0] >= 2).all()
