@@ -24,7 +24,7 @@ Batch = dict[str, np.ndarray]
 class LaneReader(AbstractContextManager["LaneReader"]):
     """Batches of one length bucket of one lane, from one position of the plan on.
 
-    Each batch holds, for every input, (plan.batch, length) numbers, or (plan.batch, length, features) for `user_features`.
+    Each batch holds, for every input, (plan.batch, length) numbers, or (plan.batch, length * features) for `user_features`.
     The last batch, and all after it, are filled up with rows of zeros, whose weights are zero too.
     """
 
@@ -141,12 +141,12 @@ class LaneReader(AbstractContextManager["LaneReader"]):
             chunk = next(self._reader)  # type: ignore[call-overload]
         except StopIteration:
             return None
-        except (OSError, RuntimeError, ValueError, pa.ArrowException) as error:
+        except (OSError, RuntimeError, ValueError, AttributeError, pa.ArrowException) as error:  # AttributeError: a null array
             raise StreamError(f"{self._parts[0].file.uri} or a file beside it: cannot be read: {error}") from error
         return {i.name: self._checked(i, getattr(chunk, i.name)) for i in self._inputs}
 
     def _checked(self, column: Input, rows: np.ndarray) -> np.ndarray:
-        """`rows` with its axes; refused where type or length are not the bucket's."""
+        """`rows`; refused where type or length are not the bucket's."""
         width = self._width(column)
         if rows.dtype != column.dtype:
             raise StreamError(
@@ -158,16 +158,13 @@ class LaneReader(AbstractContextManager["LaneReader"]):
                 f"{self._parts[0].file.uri} or a file beside it: {column.name} must have {self._length * width} entries, "
                 f"as the length bucket is {self._length}. Received {rows.shape[1:]}."
             )
-        return rows if column.per_position == 1 else rows.reshape(len(rows), self._length, width)
+        return rows
 
     def _width(self, column: Input) -> int:
         return self._features if column.per_position is None else column.per_position
 
     def _empty(self) -> Batch:
-        return {
-            i.name: np.zeros((0, self._length) if i.per_position == 1 else (0, self._length, self._width(i)), i.dtype)
-            for i in self._inputs
-        }
+        return {i.name: np.zeros((0, self._length * self._width(i)), i.dtype) for i in self._inputs}
 
 
 def _url(uri: str) -> str:

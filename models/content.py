@@ -1,0 +1,58 @@
+"""The content of all items, from one version of the item_content table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from models.delta_log import TableFile, table_files
+from models.errors import StreamError
+from models.inputs import ItemContent, Sizes
+
+_COLUMNS = ("index", "categories", "numbers", "train_events")
+
+
+def read_item_content(path: str, version: int, sizes: Sizes) -> ItemContent:
+    """Raises:
+    StreamError: the table cannot be read exactly, or it is of another vocabulary than `sizes`.
+    """
+    table = pa.concat_tables(_tables(path, table_files(path, version))).sort_by("index")
+    index = table["index"].to_numpy()
+    if not np.array_equal(index, np.arange(sizes.items)):
+        raise StreamError(
+            f"{path}: version {version} must have one row for each index from 0 to {sizes.items - 1}, as the model has. "
+            f"Received {len(index)} rows up to index {index.max(initial=-1)}: it belongs to another vocabulary."
+        )
+    return ItemContent(
+        categories=_matrix(path, table, "categories", sizes.item_categories, np.int32),
+        numbers=_matrix(path, table, "numbers", sizes.item_numbers, np.float32),
+        train_events=table["train_events"].to_numpy().astype(np.int64),
+    )
+
+
+def _tables(path: str, files: Iterable[TableFile]) -> list[pa.Table]:
+    tables = []
+    for file in files:
+        filesystem, name = fsspec.core.url_to_fs(file.uri)
+        with filesystem.open(name) as opened:
+            parquet = pq.ParquetFile(opened)
+            missing = [c for c in _COLUMNS if c not in parquet.schema_arrow.names]
+            if missing:
+                raise StreamError(f"{path}: {', '.join(missing)} is missing. Build the table again with this version.")
+            tables.append(parquet.read(columns=list(_COLUMNS)))
+    if not tables:
+        raise StreamError(f"{path}: the table has no rows.")
+    return tables
+
+
+def _matrix(path: str, table: pa.Table, name: str, width: int, dtype: type) -> np.ndarray:
+    """(items, width) from a column of lists."""
+    column = table[name].combine_chunks()
+    flat = column.flatten().to_numpy(zero_copy_only=False)
+    if len(flat) != len(table) * width or any(count != width for count in column.value_lengths().to_pylist()):
+        raise StreamError(f"{path}: every {name} must have {width} entries, as the model has. Build the table again.")
+    return flat.astype(dtype).reshape(len(table), width)

@@ -1,0 +1,53 @@
+"""What a training run is: everything that its worker processes need to know, as one JSON file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import PositiveInt
+
+from models.config import ModelConfig, Section, TrainingConfig
+from models.inputs import Sizes
+
+# They change how a run is carried out, not what comes out of it.
+_WITHOUT_EFFECT = {"workers", "checkpoint_steps", "step_timeout_seconds"}
+
+
+class PinnedTable(Section):
+    path: str
+    version: int
+
+
+class TrainSpec(Section):
+    model_id: str
+    sequences: PinnedTable
+    item_content: PinnedTable
+    model: ModelConfig
+    training: TrainingConfig
+    sizes: Sizes
+    folder: str  # of checkpoints: a path that every worker sees
+    export: str | None = None  # folder that the chief exports the best weights to; null: no export
+    versions: dict[str, int] = {}  # Delta version of each further table behind `sequences`, for the card
+    threads: PositiveInt | None = None  # of one worker; null: all cores
+    gpu: bool = False  # use one GPU a worker where there is one
+
+    @property
+    def lanes(self) -> int:
+        return self.training.lanes or self.training.workers
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the weights, flat; two runs of the same identity may share a checkpoint."""
+        training = self.training.model_dump(mode="json", exclude=_WITHOUT_EFFECT) | {"lanes": self.lanes}
+        decisive = {
+            "sequences": self.sequences.model_dump(),
+            "item_content": self.item_content.model_dump(),
+            "model": self.model.model_dump(mode="json"),
+            "training": training,
+            "sizes": vars(self.sizes),
+        }
+        return {f"{section}.{key}": value for section, values in decisive.items() for key, value in values.items()}
+
+    def fingerprint(self) -> str:
+        return hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()[:16]

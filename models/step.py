@@ -1,0 +1,115 @@
+"""One optimiser step: gradients of the worker's lanes, one sum over all workers, one update."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.cluster import Cluster
+from models.config import LossWeights, TrainingConfig
+from models.file_plan import generator
+from models.inputs import HISTORY, TARGETS, ItemContent
+from models.stream import Batch
+from models.transformer import Recommender
+
+LOSSES = ("next_item", "value")
+
+
+def build_optimizer(config: TrainingConfig, steps: int) -> keras.optimizers.AdamW:
+    """AdamW with linear warm-up and cosine decay to 0 over `steps`, and a moving average of the weights."""
+    warmup = min(config.warmup_steps, steps // 2)
+    rate = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else config.learning_rate,
+        decay_steps=max(steps - warmup, 1),
+        warmup_target=config.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+    optimizer = keras.optimizers.AdamW(
+        rate,
+        weight_decay=config.weight_decay,
+        global_clipnorm=config.clip_norm,
+        use_ema=config.average > 0,
+        ema_momentum=config.average or 0.99,
+        ema_overwrite_frequency=None,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+class Stepper:
+    """Runs steps on a model.
+
+    All gradients, loss sums and weight sums travel in one flat tensor: one collective a step, not one a variable.
+    The sum over lanes pairs them so that it is, to the last bit, the same for one and for two workers.
+    """
+
+    def __init__(
+        self, model: Recommender, optimizer: keras.optimizers.Optimizer, content: ItemContent, losses: LossWeights, cluster: Cluster
+    ) -> None:
+        self._model, self._optimizer, self._content = model, optimizer, content
+        self._weights, self._cluster = losses, cluster
+        # Any length: a trace takes seconds, and there would be one for each length bucket.
+        self._lane = tf.function(self._lane_sums, input_signature=[batch_signature(), tf.TensorSpec([2], tf.int32)])
+        self._apply = tf.function(self._update)
+        optimizer.build(model.trainable_variables)
+
+    def run(self, batches: Sequence[Batch], lanes: Sequence[int], seed: int) -> tf.Tensor:
+        """One step.
+
+        Args:
+            batches: one for each of `lanes`, this worker's.
+            seed: of the run; with the step and the lane it decides the dropout.
+        Returns:
+            (4,) float32, over all workers: sum and weight of the next-item loss, sum and weight of the value loss.
+        """
+        step = int(self._optimizer.iterations)
+        seeds = [generator(seed, step, lane).integers(2**31, size=2) for lane in lanes]
+        total = self._cluster.sum(self._sum(list(zip(batches, seeds, strict=True))))
+        self._apply(total)
+        return total[-2 * len(LOSSES) :]
+
+    def _sum(self, lanes: list[tuple[Batch, np.ndarray]]) -> tf.Tensor:
+        if len(lanes) > 1:
+            return self._sum(lanes[0::2]) + self._sum(lanes[1::2])
+        ((batch, seed),) = lanes
+        return self._lane({name: tf.constant(rows) for name, rows in batch.items()}, tf.constant(seed, tf.int32))
+
+    def _lane_sums(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> tf.Tensor:
+        """Gradients of the summed losses, loss sums and weight sums of one lane, flat."""
+        with tf.GradientTape() as tape:
+            losses = self._model.losses(batch, self._content, seed)
+            objective = tf.add_n([getattr(self._weights, name) * losses[name][0] for name in LOSSES])
+        # A variable without a gradient (as the value head's, without values) keeps its place in the flat tensor.
+        gradients = tape.gradient(objective, [v.value for v in self._model.trainable_variables], unconnected_gradients="zero")
+        numbers = [number for name in LOSSES for number in losses[name]]
+        return tf.concat([*(tf.reshape(tf.convert_to_tensor(g), [-1]) for g in gradients), tf.stack(numbers)], axis=0)
+
+    def _update(self, total: tf.Tensor) -> None:
+        variables = self._model.trainable_variables
+        positions = tf.maximum(total[-2 * len(LOSSES) + 1], 1.0)  # weight of the next-item loss, over all workers
+        sizes = [v.shape.num_elements() for v in variables]
+        gradients = tf.split(total[: -2 * len(LOSSES)] / positions, sizes)
+        self._optimizer.apply([tf.reshape(g, v.shape) for g, v in zip(gradients, variables, strict=True)], variables)
+
+
+def batch_signature() -> dict[str, tf.TensorSpec]:
+    """Batches of any number of examples and any length."""
+    return {i.name: tf.TensorSpec([None, None], i.dtype) for i in (*HISTORY, *TARGETS)}
+
+
+def averaged_weights(model: Recommender, optimizer: keras.optimizers.Optimizer) -> list[tf.Tensor]:
+    """The moving average of the model's weights, or the weights where none is kept; training goes on undisturbed."""
+    variables = model.trainable_variables
+    training = [tf.identity(v.value) for v in variables]
+    optimizer.finalize_variable_values(variables)  # does nothing without an average
+    averages = [tf.identity(v.value) for v in variables]
+    assign(model, training)
+    return averages
+
+
+def assign(model: Recommender, weights: Sequence[tf.Tensor]) -> None:
+    for variable, weight in zip(model.trainable_variables, weights, strict=True):
+        variable.assign(weight)

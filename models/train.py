@@ -1,0 +1,210 @@
+"""The training run: the same function alone, by hand on several machines, and under Spark."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from models.batches import Prefetched, lane_batches
+from models.checkpoint import Checkpoints
+from models.cluster import Cluster
+from models.content import read_item_content
+from models.delta_log import keep_partition, table_files
+from models.errors import CheckpointError, StreamError
+from models.export import export_model
+from models.file_plan import EpochPlan, plan_epoch
+from models.spec import TrainSpec
+from models.step import Stepper, assign, averaged_weights, build_optimizer
+from models.transformer import Recommender
+from models.validation import CUTOFF, Validation
+from models.watchdog import Watchdog
+
+BEST = f"valid_ndcg@{CUTOFF}"
+SAMPLE_ROWS = 16  # on which the export is compared with the model
+
+
+class Log(Protocol):
+    def __call__(self, step: str, **fields: object) -> None: ...
+
+
+@dataclass(frozen=True)
+class Trained:
+    """steps: of the weights that were kept; rows: of an epoch, as counted; metrics: of the kept weights, the last loss, seconds."""
+
+    steps: int
+    rows: int
+    metrics: dict[str, float]
+
+
+def train(spec: TrainSpec, cluster: Cluster, watchdog: Watchdog, log: Log, progress: Callable[[int, int], None]) -> Trained:
+    """Trains from the newest checkpoint in `spec.folder`, or from the start; the chief exports the best weights.
+
+    Args:
+        log: gets one line an epoch.
+        progress: gets steps done and steps in all, after each step.
+    Raises:
+        StreamError: the tables cannot be streamed exactly, or were not, or there are no training rows.
+        CheckpointError: the folder's checkpoint is of another run.
+    """
+    run = TrainingRun(spec, cluster, watchdog, log, progress)
+    run.restore()
+    start = time.monotonic()
+    while not run.finished:
+        run.epoch()
+    run.keep_best()
+    if cluster.is_chief and spec.export:
+        run.export(spec.export)
+    return run.result(time.monotonic() - start)
+
+
+class TrainingRun:
+    """Model, optimiser and position of one run. Its whole state is in `_state`; everything else follows from the spec."""
+
+    def __init__(
+        self, spec: TrainSpec, cluster: Cluster, watchdog: Watchdog, log: Log, progress: Callable[[int, int], None]
+    ) -> None:
+        self._spec, self._cluster, self._watchdog, self._log, self._progress = spec, cluster, watchdog, log, progress
+        config = spec.training
+        files = table_files(spec.sequences.path, spec.sequences.version)
+        self._files = keep_partition(files, "split", "train")
+        self._steps_per_epoch = len(self._plan(0).steps)
+        if not self._steps_per_epoch:
+            raise StreamError(
+                f"{spec.sequences.path}: version {spec.sequences.version} has no training rows (split = 'train'), nothing to train on. "
+                "Check the split of the sequences section, and that there are users with enough events."
+            )
+        self._total = config.epochs * self._steps_per_epoch
+        self._content = read_item_content(spec.item_content.path, spec.item_content.version, spec.sizes)
+        self.model = Recommender(spec.model, spec.sizes, config.seed)
+        self._optimizer = build_optimizer(config, self._total)
+        self._stepper = Stepper(self.model, self._optimizer, self._content, config.loss, cluster)
+        valid = keep_partition(files, "split", "valid")
+        self._validation = Validation(self.model, self._content, valid, spec.lanes, config.batch_size, cluster)
+        self._state = self._new_state()
+        self._checkpoints = Checkpoints(spec.folder, spec, self._tracked())
+
+    def _new_state(self) -> dict[str, tf.Variable]:
+        return {
+            "sums": tf.Variable(np.zeros(4), trainable=False),  # of the epoch: losses and their weights
+            "loss": tf.Variable(np.zeros(2), trainable=False),  # mean losses of the last whole epoch
+            "metrics": tf.Variable([-1.0, -1.0], dtype=tf.float64, trainable=False),  # best NDCG with its HR; -1: none yet
+            "best_step": tf.Variable(0, dtype=tf.int64, trainable=False),
+            "waited": tf.Variable(0, dtype=tf.int64, trainable=False),  # epochs since the best one
+        }
+
+    def _tracked(self) -> Mapping[str, Any]:
+        self._best = [tf.Variable(v.value, trainable=False) for v in self.model.trainable_variables]
+        return {
+            "weights": [v.value for v in self.model.trainable_variables],
+            "optimizer": [v.value for v in self._optimizer.variables],
+            "best": self._best,
+            **self._state,
+        }
+
+    @property
+    def step(self) -> int:
+        return int(self._optimizer.iterations)
+
+    @property
+    def finished(self) -> bool:
+        return self.step >= self._total or int(self._state["waited"]) >= self._spec.training.patience
+
+    def restore(self) -> None:
+        """Raises:
+        CheckpointError: workers have found different checkpoints, as when the folder is not shared.
+        """
+        self._checkpoints.restore()
+        steps = np.zeros(self._cluster.workers)
+        steps[self._cluster.index] = self.step
+        steps = self._cluster.sum(tf.constant(steps)).numpy()
+        if len(set(steps)) > 1:
+            raise CheckpointError(f"{self._spec.folder}: every worker must see the same checkpoints. They found steps {steps.tolist()}.")
+        self._log("resume" if self.step else "begin", at=self.step, of=self._total, rows=self._plan(0).rows, lanes=self._spec.lanes)
+
+    def epoch(self) -> None:
+        """The rest of the epoch that the run stands in, then its validation and its checkpoint."""
+        number, first = divmod(self.step, self._steps_per_epoch)
+        start, lanes = time.monotonic(), self._cluster.lanes(self._spec.lanes)
+        features, before = self._spec.sizes.user_features, self._state["sums"].numpy()
+        with closing(Prefetched(lambda: lane_batches(self._plan(number), lanes, features, first))) as stream:
+            for batches in stream:
+                sums = self._stepper.run(batches, lanes, self._spec.training.seed)
+                self._state["sums"].assign_add(tf.cast(sums, tf.float64))
+                self._after_step()
+        seconds = time.monotonic() - start
+        positions = self._state["sums"].numpy()[1] - before[1]
+        self._log(
+            "epoch", epoch=number + 1, steps=self.step, **self._end_epoch(), seconds=round(seconds, 3),
+            positions_per_second=round(positions / seconds, 1), steps_per_second=round((self._steps_per_epoch - first) / seconds, 2),
+            share_waiting_for_data=round(stream.waited / seconds, 4), validation_seconds=round(time.monotonic() - start - seconds, 3),
+        )  # fmt: skip
+
+    def _after_step(self) -> None:
+        step = self.step
+        self._watchdog.beat(f"step {step + 1}")
+        self._progress(step, self._total)
+        if step % self._spec.training.checkpoint_steps == 0 and step % self._steps_per_epoch:
+            self._save()
+
+    def _end_epoch(self) -> dict[str, float]:
+        sums = self._state["sums"].numpy()
+        self._state["loss"].assign(sums[::2] / np.maximum(sums[1::2], 1))
+        self._state["sums"].assign(np.zeros(4))
+        metrics = self._judge()
+        self._save()
+        return {"loss": float(self._state["loss"][0]), "value_loss": float(self._state["loss"][1]), **metrics}
+
+    def _judge(self) -> dict[str, float]:
+        """Validates the averaged weights; keeps them if they are the best so far, or if nothing can be validated."""
+        averages = averaged_weights(self.model, self._optimizer)
+        metrics = self._validation.metrics(averages, self._watchdog)
+        self._watchdog.beat("end of epoch")
+        if metrics and metrics[BEST] <= float(self._state["metrics"][0]):
+            self._state["waited"].assign_add(1)
+            return metrics
+        if metrics:
+            self._state["metrics"].assign(list(metrics.values()))
+        self._state["waited"].assign(0)
+        self._state["best_step"].assign(self.step)
+        for best, average in zip(self._best, averages, strict=True):
+            best.assign(average)
+        return metrics
+
+    def _save(self) -> None:
+        if self._cluster.is_chief:
+            self._checkpoints.save(self.step)
+
+    def _plan(self, epoch: int) -> EpochPlan:
+        config = self._spec.training
+        return plan_epoch(self._files, seed=config.seed, epoch=epoch, lanes=self._spec.lanes, batch_size=config.batch_size)
+
+    def keep_best(self) -> None:
+        """Puts the best weights into the model; training is over."""
+        assign(self.model, self._best)
+
+    def export(self, folder: str) -> None:
+        """Exports the model, checked on real rows of the table."""
+        self._watchdog.beat("export")
+        plan = plan_epoch(self._files, seed=0, epoch=0, lanes=1, batch_size=SAMPLE_ROWS)
+        with closing(lane_batches(plan, [0], self._spec.sizes.user_features)) as stream:
+            (sample,) = next(stream)
+        card = {"model_id": self._spec.model_id, "inputs": self._spec.versions, "identity": self._spec.identity(), "steps": self.result(0).steps}
+        Path(folder).parent.mkdir(parents=True, exist_ok=True)
+        export_model(self.model, self._content, folder, sample, card)
+        self._log("export", folder=folder)
+
+    def result(self, seconds: float) -> Trained:
+        loss, value_loss = self._state["loss"].numpy().tolist()
+        ndcg, hits = self._state["metrics"].numpy().tolist()
+        metrics = {"loss": loss, "value_loss": value_loss, "seconds": seconds}
+        if ndcg >= 0:
+            metrics |= {BEST: ndcg, f"valid_hr@{CUTOFF}": hits}
+        return Trained(int(self._state["best_step"]), self._plan(0).rows, {k: v for k, v in metrics.items() if math.isfinite(v)})
