@@ -66,9 +66,11 @@ class TrainingConfig(Section):
 
 
 class ScoringConfig(Section):
+    model_id: str | None = None  # row of `models` to score with; the newest where none is given
     top_k: PositiveInt = 100
     exclude: tuple[Literal["seen"], ...] = ("seen",)
     fallback: tuple[Literal["popular_in_segment", "popular"], ...] = ("popular_in_segment", "popular")
+    popular_days: PositiveInt | None = None  # whole days before the day of scoring that popularity looks back; all, if none
 
 
 class EvaluationConfig(Section):

@@ -1,0 +1,163 @@
+"""Which model a run uses, and whether the tables of today are still those that it was trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from features.errors import ContractError, NoInputError
+from jobs.runtime.files import fetch
+from jobs.runtime.job import Run
+from jobs.runtime.shipping import private_folder
+from models.columns import matrix
+from models.errors import ExportError
+from models.exported import CARD, ENCODER, ITEMS, Exported
+from models.inputs import FIRST, ItemContent
+from models.scorer import known_content
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A row of `models` with its export.
+
+    `folder` is a copy on this machine. `inputs` are the Delta versions that training read.
+    """
+
+    model_id: str
+    folder: Path
+    inputs: dict[str, int]
+    exported: Exported
+
+    @property
+    def items(self) -> int:
+        """Size of the vocabulary that it was trained on, padding and unknown included."""
+        return int(self.exported.card["sizes"]["items"])
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The vocabulary's items under one model; row i belongs to index i, those of padding and unknown to no item.
+
+    `train_events` are those that the model was trained with: 0 for an item that joined the vocabulary later.
+    """
+
+    item_ids: list[str]
+    vectors: np.ndarray  # (items, dim) float32
+    train_events: np.ndarray  # (items,) int64
+
+
+def newest_model(run: Run) -> Trained:
+    """The model that `scoring.model_id` names, or else the newest.
+
+    Raises:
+        NoInputError: there is none.
+        ContractError: its history of another length than the scenario's.
+    """
+    wanted = run.config.scoring.model_id
+    models = run.read("models") if run.exists("models") else None
+    row = None
+    if models is not None:
+        chosen = models if wanted is None else models.where(F.col("model_id") == wanted)
+        row = chosen.orderBy(F.desc("created_at"), "model_id").head()
+    if row is None:
+        which = "holds no model" if wanted is None else f"holds no model {wanted}"
+        raise NoInputError(f"models: the warehouse {which}. Run train_model first.")
+    folder = _local(run, row["export_path"])
+    trained = Trained(row["model_id"], folder, dict(row["inputs"]), Exported.load(folder))
+    _check_sizes(run, trained)
+    run.log("model", model_id=trained.model_id, created_at=row["created_at"], inputs=trained.inputs)
+    return trained
+
+
+def _local(run: Run, export_path: str) -> Path:
+    """A copy of the export on this machine."""
+    folder = private_folder()
+    try:
+        for name in (CARD, ENCODER, ITEMS):
+            fetch(run.spark, f"{export_path}/{name}", folder / name)
+    except FileNotFoundError as error:
+        raise ExportError(f"{error}: there is no such file, though `models` names it. Run train_model with --force.") from error
+    return folder
+
+
+def _check_sizes(run: Run, trained: Trained) -> None:
+    sizes, config = trained.exported.card["sizes"], run.config.sequences
+    expected = {"max_length": config.max_length, "item_categories": config.max_categories}
+    wrong = [f"{name}={sizes[name]}, the scenario has {value}" for name, value in expected.items() if sizes[name] != value]
+    if wrong:
+        raise ContractError(f"models: {trained.model_id} was trained with {'; '.join(wrong)}. Train a model for this scenario.")
+
+
+def as_trained(run: Run, trained: Trained, name: str) -> DataFrame:
+    """A table at the version that the model was trained on.
+
+    Raises:
+        ContractError: that version cannot be read any more.
+    """
+    version = trained.inputs.get(name, run.version(name))
+    if version == run.version(name):
+        return run.read(name)
+    try:
+        table = run.warehouse.read(run.table(name), version)
+        table.limit(1).count()  # a version whose files were vacuumed away fails only when they are read
+    except Exception as error:
+        raise ContractError(
+            f"{name}: version {version}, which model {trained.model_id} was trained on, cannot be read any more "
+            f"(the table is at version {run.version(name)}). Train a model on the tables of today."
+        ) from error
+    return table
+
+
+def catalogue(run: Run, trained: Trained) -> Catalogue:
+    """The vocabulary's items with their vectors.
+
+    A vocabulary that grew since training is welcome: the item tower takes any content, and an item without a trained row
+    of its own reads UNKNOWN's, as a cold item does, so that its content alone speaks. `train_events` of the trained version
+    decide who has a row: an item that is in the vocabulary but got its first events later was never trained.
+
+    Raises:
+        ContractError: the model was trained on another vocabulary.
+    """
+    now, then = _content(run.read("item_content")), _content(as_trained(run, trained, "item_content"))
+    _check_prefix(run, trained, now[0], then[0])
+    content, counted = now[1], np.zeros(len(now[0]), np.int64)
+    counted[: len(then[0])] = then[1].train_events
+    known = known_content(trained.exported, ItemContent(content.categories, content.numbers, counted))
+    with run.step("item_vectors", items=len(now[0]) - FIRST, new=len(now[0]) - len(then[0])):
+        vectors = trained.exported.item_vectors(known)
+    return Catalogue(now[0], vectors, counted)
+
+
+def _content(table: DataFrame) -> tuple[list[str], ItemContent]:
+    """Item ids and content in order of index."""
+    rows = table.orderBy("index").toArrow().combine_chunks()
+    columns = {name: rows[name].combine_chunks() for name in ("categories", "numbers")}
+    content = ItemContent(
+        categories=matrix(columns["categories"]).astype(np.int32),
+        numbers=matrix(columns["numbers"]).astype(np.float32),
+        train_events=rows["train_events"].to_numpy(),
+    )
+    if not np.array_equal(rows["index"].to_numpy(), np.arange(len(rows))):
+        raise ContractError("item_content: must have one row for each index from 0. Run build_sequences with --force.")
+    return rows["item_id"].to_pylist(), content
+
+
+def _check_prefix(run: Run, trained: Trained, now: list[str], then: list[str]) -> None:
+    versions = (
+        f"version {trained.inputs.get('item_content', run.version('item_content'))} then, {run.version('item_content')} now"
+    )
+    if len(then) != trained.items:
+        raise ContractError(
+            f"models: {trained.model_id} was trained on another vocabulary: its export has {trained.items} items, "
+            f"item_content {len(then)} ({versions}). Train a model on this warehouse."
+        )
+    if now[: len(then)] != then:
+        first = next((i for i, (a, b) in enumerate(zip(now, then, strict=False)) if a != b), len(now))
+        raise ContractError(
+            f"models: {trained.model_id} was trained on another vocabulary: item_content had {len(then)} items and has "
+            f"{len(now)}, which differ from index {first} on ({versions}). Train a model on the vocabulary of today."
+        )

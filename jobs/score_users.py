@@ -1,0 +1,205 @@
+"""Score users: vectors of items and users, and the best items for every user, as of the start of a day.
+
+Reads   events, users, user_features      events before the day; user_features of every day with events, and of the day
+        item_content, statistics          content of today, scaled as the model was trained
+        item_vocabulary, user_vocabulary, label_vocabulary
+        models                            the newest, or scoring.model_id
+Writes  item_vectors, user_vectors        of the model and the day, replaced whole
+        recommendations                   of the day, replaced whole
+
+The day is the one after the run's last, or after the last event. A user whose history holds an item that the vocabulary
+knows has a vector, and gets the items with the highest products. Everyone else goes down scoring.fallback; what is popular
+is counted over scoring.popular_days before the day.
+"""
+
+from __future__ import annotations
+
+import datetime
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from features.errors import NoInputError
+from features.fallbacks import fallback_chains, with_fallbacks, without_candidates
+from features.histories import seen_items
+from features.popularity import keep_before, popular, popular_in_segment
+from features.sequences import latest_windows
+from features.tables import model_features
+from features.vocabularies import FIRST, Vocabularies
+from jobs.runtime.job import Job, Run
+from jobs.runtime.shipping import ship, shipped
+from jobs.runtime.trained import Catalogue, Trained, as_trained, catalogue, newest_model
+from jobs.runtime.warehouse import equals
+from models.columns import histories, lists, ragged
+from models.ranking import top_k
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What the steps of one run share."""
+
+    run: Run
+    as_of: datetime.date
+    past: DataFrame  # events before as_of
+    items: DataFrame  # item_vocabulary
+    trained: Trained
+    model: str  # name of the shipped model
+
+    @property
+    def partition(self) -> dict[str, str | datetime.date]:
+        return {"model_id": self.trained.model_id, "date": self.as_of}
+
+
+def build(run: Run) -> None:
+    trained, as_of = newest_model(run), run.as_of()
+    listed = catalogue(run, trained)
+    past = keep_before(run.read("events"), as_of)
+    model = ship(run.spark, trained.folder, listed.vectors)
+    scoring = Scoring(run, as_of, past, run.read("item_vocabulary"), trained, model)
+    run.count("item_vectors", _write_vectors(scoring, "item", _item_vectors(run, listed)))
+    run.count("user_vectors", _write_vectors(scoring, "user", _user_vectors(scoring)))
+    _recommend(scoring, candidates=len(listed.item_ids) - FIRST)
+
+
+def _write_vectors(scoring: Scoring, entity: str, vectors: DataFrame) -> int:
+    constants = {name: F.lit(value) for name, value in scoring.partition.items()}
+    return scoring.run.write(f"{entity}_vectors", vectors.withColumns(constants), equals(**scoring.partition))
+
+
+def _item_vectors(run: Run, listed: Catalogue) -> DataFrame:
+    columns = {"item_id": pa.array(listed.item_ids[FIRST:], pa.string()), "vector": lists(listed.vectors[FIRST:])}
+    return run.spark.createDataFrame(pa.table(columns))
+
+
+def _user_vectors(scoring: Scoring) -> DataFrame:
+    run, vocabularies = scoring.run, ("item_vocabulary", "user_vocabulary", "label_vocabulary")
+    _check_features(run, scoring.as_of)
+    windows = latest_windows(
+        scoring.past,
+        run.read("user_features"),
+        Vocabularies(*(run.read(name) for name in vocabularies)),
+        as_trained(run, scoring.trained, "statistics"),
+        run.config.sequences,
+        scoring.as_of,
+    )
+    known = windows.where(F.exists("item_ids", lambda item: item >= FIRST))
+    return known.mapInArrow(_encoder(scoring.model), "user_id string, vector array<float>")
+
+
+def _check_features(run: Run, as_of: datetime.date) -> None:
+    """Users without features would all look like users without a past."""
+    named = model_features(run.config.features.user)
+    if named and run.read("user_features").where(F.col("date") == F.lit(as_of)).isEmpty():
+        raise NoInputError(f"user_features: has no rows as of {as_of}. Run build_features for {as_of - _DAY} first.")
+
+
+def _encoder(model: str) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def encode(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            if len(batch):
+                vectors = shipped(model).user_vectors(histories(batch), batch.column("events").to_numpy())
+                yield pa.record_batch([batch.column("user_id"), lists(vectors)], ["user_id", "vector"])
+
+    return encode
+
+
+def _recommend(scoring: Scoring, candidates: int) -> None:
+    run = scoring.run
+    users = _all_users(scoring).persist()
+    warm, cold = users.where("vector IS NOT NULL"), users.where("vector IS NULL").drop("vector")
+    chains = _chains(scoring, cold).persist()
+    k = run.config.scoring.top_k
+    ranked = _by_model(warm, scoring.model, k).unionByName(with_fallbacks(cold, chains, k))
+    rows = ranked.join(F.broadcast(scoring.items), "index").withColumns(
+        {"date": F.lit(scoring.as_of), "model_id": F.lit(scoring.trained.model_id)}
+    )
+    run.count("recommendations", run.write("recommendations", rows, equals(date=scoring.as_of)))
+    _account(scoring, users, warm.where(F.size("seen") >= candidates).count() + without_candidates(cold, chains))
+
+
+def _all_users(scoring: Scoring) -> DataFrame:
+    """`user_id`, `segment`, `vector` (null: none) and `seen` of everyone in `users` or with an event before the day."""
+    run = scoring.run
+    listed = run.read("users").select("user_id", "segment")
+    everyone = listed.select("user_id").union(scoring.past.select("user_id")).distinct()
+    vectors = run.read("user_vectors").where(equals(**scoring.partition)).select("user_id", "vector")
+    seen = seen_items(scoring.past, scoring.items)
+    if "seen" not in run.config.scoring.exclude:
+        seen = seen.limit(0)
+    joined = everyone.join(listed, "user_id", "left").join(vectors, "user_id", "left").join(seen, "user_id", "left")
+    return joined.withColumn("seen", F.coalesce("seen", F.array().cast("array<int>")))
+
+
+def _chains(scoring: Scoring, cold: DataFrame) -> DataFrame:
+    run, settings = scoring.run, scoring.run.config.scoring
+    recent = keep_before(scoring.past, scoring.as_of, settings.popular_days)
+    longest = cold.agg(F.coalesce(F.max(F.size("seen")), F.lit(0))).head()
+    depth = settings.top_k + longest[0]  # type: ignore[index]  # so many may have to be left out
+    by_segment = popular_in_segment(recent, scoring.items, run.read("users"))
+    return fallback_chains(cold, popular(recent, scoring.items), by_segment, settings.fallback, depth)
+
+
+def _by_model(users: DataFrame, model: str, k: int) -> DataFrame:
+    """`user_id`, `rank`, `index`, `score`, `source` of the best items by product of vectors."""
+    lists = users.select("user_id", "vector", "seen").mapInArrow(
+        _ranker(model, k), "user_id string, items array<int>, scores array<float>"
+    )
+    pairs = lists.select("user_id", F.posexplode(F.arrays_zip("items", "scores")).alias("place", "pair"))
+    return pairs.select(
+        "user_id",
+        (F.col("place") + 1).alias("rank"),
+        F.col("pair.items").alias("index"),
+        F.col("pair.scores").cast("double").alias("score"),
+        F.lit("model").alias("source"),
+    ).where(F.col("index") >= FIRST)
+
+
+def _ranker(model: str, k: int) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def rank(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            if len(batch):
+                vectors = np.stack(ragged(batch.column("vector")))
+                items, scores = top_k(vectors, shipped(model).items, k, ragged(batch.column("seen")))
+                columns = [batch.column("user_id"), lists(items), lists(scores)]
+                yield pa.record_batch(columns, ["user_id", "items", "scores"])
+
+    return rank
+
+
+def _account(scoring: Scoring, users: DataFrame, exhausted: int) -> None:
+    """Every user is in the table, or has nothing left to be recommended."""
+    run = scoring.run
+    first = run.read("recommendations").where(equals(date=scoring.as_of)).where("rank = 1")
+    by_source = {row["source"]: row["count"] for row in first.groupBy("source").count().collect()}
+    for source, number in by_source.items():
+        run.count(f"users_{source}", number)
+    run.count("users_without_candidates", exhausted)
+    run.account(users.count(), sum(by_source.values()), refused=exhausted)
+
+
+_DAY = datetime.timedelta(days=1)
+
+JOB = Job(
+    "score_users",
+    build,
+    reads=(
+        "events", "users", "user_features", "item_content", "statistics",
+        "item_vocabulary", "user_vocabulary", "label_vocabulary", "models",
+    ),
+    writes=("item_vectors", "user_vectors", "recommendations"),
+    sections=("scoring", "sequences", "features"),
+    description="Vectors of items and users, and the best items for every user.",
+)  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return JOB.main(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""Scores users: rows of histories to user vectors, user vectors to the best items. numpy and ONNX Runtime alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from models.exported import Exported
+from models.inputs import HISTORY, UNKNOWN, ItemContent
+from models.ranking import top_k
+
+ITEM_VECTORS = "item_vectors.npy"  # beside the export, so that every process of a machine maps the same pages
+_ROWS = 64  # of one pass: the attention weights of 64 rows of 200 events stay near the cache
+_LABELS = {"item_ids": "items", "event_types": "event_types"}  # input to the field of Sizes that bounds it
+
+
+class Scorer:
+    """A trained model with the vectors of a catalogue.
+
+    Attributes:
+        items: (items, dim) float32, the vector of each index of the vocabulary.
+    """
+
+    def __init__(self, exported: Exported, items: np.ndarray) -> None:
+        self.exported, self.items = exported, items
+        sizes = exported.card["sizes"]
+        # The vocabulary of items may have grown since: their vectors come from content. A new event type has none.
+        self._bounds = {name: len(items) if field == "items" else int(sizes[field]) for name, field in _LABELS.items()}
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Opens an export beside which the item vectors lie in ITEM_VECTORS, which is memory-mapped."""
+        return cls(Exported.load(folder), np.load(Path(folder) / ITEM_VECTORS, mmap_mode="r"))
+
+    def states(self, rows: dict[str, np.ndarray], events: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The users' vectors at each position, a block of rows at a time, rows of similar length together.
+
+        Padding beyond a block's longest row is cut off: it costs as much as events do, and changes nothing.
+
+        Args:
+            rows: the arrays of models.inputs.HISTORY, each (batch, length); user_features (batch, length * features).
+            events: (batch,) int, positions of each row that hold an event.
+        Yields:
+            (numbers of the block's rows (n,), states (n, longest, dim)).
+        """
+        order = np.argsort(events, kind="stable")
+        for start in range(0, len(order), _ROWS):
+            block = order[start : start + _ROWS]
+            yield block, self.exported.states(self._cut(rows, block, int(events[block].max())), self.items)
+
+    def user_vectors(self, rows: dict[str, np.ndarray], events: np.ndarray) -> np.ndarray:
+        """The users' vectors at their newest event, (batch, dim) float32; arguments as of `states`."""
+        vectors = np.empty((len(events), self.items.shape[1]), np.float32)
+        for block, states in self.states(rows, events):
+            vectors[block] = states[np.arange(len(block)), events[block] - 1]
+        return vectors
+
+    def best_items(self, vectors: np.ndarray, k: int, seen: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The k best items that a user has not seen, and their scores; see models.ranking.top_k."""
+        return top_k(vectors, self.items, k, seen)
+
+    def _cut(self, rows: dict[str, np.ndarray], block: np.ndarray, length: int) -> dict[str, np.ndarray]:
+        cut = {}
+        for given in HISTORY:
+            per_position = rows[given.name].shape[1] // rows["item_ids"].shape[1]
+            values = rows[given.name][block, : length * per_position]
+            bound = self._bounds.get(given.name)
+            cut[given.name] = values if bound is None else np.where(values < bound, values, UNKNOWN)
+        return cut
+
+
+def known_content(exported: Exported, content: ItemContent) -> ItemContent:
+    """The content with categories that the model has never seen as unknown ones."""
+    known = int(exported.card["sizes"]["categories"])
+    categories = np.where(content.categories < known, content.categories, UNKNOWN).astype(np.int32)
+    return ItemContent(categories, content.numbers, content.train_events)
