@@ -20,6 +20,13 @@ Format = Literal["csv", "json", "parquet", "delta"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+def _check_pattern(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"a pattern must be a regular expression ({error}). Received {pattern!r}.") from error
+
+
 class Mapping(Section):
     """Where one column comes from. A bare string in the YAML is short for `{from: string}`."""
 
@@ -34,13 +41,8 @@ class Mapping(Section):
 
     @model_validator(mode="after")
     def pattern_has_a_group(self) -> Self:
-        if self.pattern is not None:
-            try:
-                groups = re.compile(self.pattern).groups
-            except re.error as error:
-                raise ValueError(f"pattern must be a regular expression ({error}). Received {self.pattern!r}.") from error
-            if groups < 1:
-                raise ValueError(f"pattern must have a group, the value. Received {self.pattern!r}.")
+        if self.pattern is not None and _check_pattern(self.pattern).groups < 1:
+            raise ValueError(f"pattern must have a group, the value. Received {self.pattern!r}.")
         return self
 
 
@@ -68,7 +70,21 @@ class FileSource(Section):
     quote: str = '"'  # empty: quotes mean nothing
     encoding: str = "UTF-8"
     header: tuple[str, ...] | None = None  # names of the columns of a CSV without a header line
+    multiline: bool = False  # CSV: quoted fields may hold line breaks; such a file cannot be split among tasks
     version: int | None = Field(None, ge=0)  # of a Delta source; the newest one where none is given
+
+    @model_validator(mode="after")
+    def encoding_is_like_ascii(self) -> Self:
+        try:
+            plain = "a,\n".encode(self.encoding) == b"a,\n"
+        except LookupError:
+            plain = False
+        if not plain or (self.format == "json" and self.encoding.upper().replace("_", "-") != "UTF-8"):
+            raise ValueError(
+                "encoding must be known and write ASCII as ASCII, such as UTF-8, ISO-8859-1 or windows-1252; "
+                f"JSON is UTF-8 (RFC 8259). Received {self.encoding!r}."
+            )
+        return self
 
 
 EVENT_COLUMNS = {"event_id", "user_id", "item_id", "event_type", "value", "event_time", "session_id"}
@@ -82,6 +98,9 @@ def _check_columns(columns: dict[str, Mapping], needed: set[str], known: set[str
         raise ValueError(f"columns must map {sorted(needed)}. Received no {sorted(missing)}.")
     if unknown:
         raise ValueError(f"columns may map {sorted(known)}. Received {sorted(unknown)}.")
+    lists = {name for name, mapping in columns.items() if not isinstance(mapping.from_, str)} - {"categories", "tags"}
+    if lists:
+        raise ValueError(f"only categories and tags can come from several columns. Received {sorted(lists)}.")
 
 
 class EventSource(FileSource):
@@ -155,6 +174,12 @@ class Check(Section):
             raise ValueError(f"a check has exactly one of between, one_of, matches, refers_to. Received {rules}.")
         if self.column not in EVENT_COLUMNS:
             raise ValueError(f"column must be one of {sorted(EVENT_COLUMNS)}. Received {self.column!r}.")
+        if self.refers_to is not None and self.column != f"{self.refers_to.removesuffix('s')}_id":
+            raise ValueError(f"only {self.refers_to.removesuffix('s')}_id refers to {self.refers_to}. Received {self.column}.")
+        if (self.column == "value") != (self.between is not None) or self.column == "event_time":
+            raise ValueError(f"between is the rule for value, and for value only. Received column={self.column}.")
+        if self.matches is not None:
+            _check_pattern(self.matches)
         if self.between and self.between[0] > self.between[1]:
             raise ValueError(f"between must be [low, high]. Received {list(self.between)}.")
         return self

@@ -1,0 +1,70 @@
+"""Repeated events, resolved by a declared rule: which row stays never depends on how Spark spread the rows.
+
+All windows are within one user, so that rows which are spread by user_id are not moved again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from features.config import Duplicates
+from features.parsing import PLACE
+
+
+def is_accepted() -> Column:
+    """True: no rule refuses the row."""
+    return F.size("reasons") == 0
+
+
+def is_kept() -> Column:
+    """True: the row is accepted and repeats no other."""
+    return is_accepted() & F.col("duplicate").isNull()
+
+
+def with_duplicate(events: DataFrame, rule: Duplicates) -> DataFrame:
+    """Adds `duplicate`: null where the row stays (or is refused for another reason), else what kind of repetition it is.
+
+    exact:       agrees with the row that stays in the keys and everything else.
+    conflicting: agrees in the keys, but not in everything else.
+    near:        the same user, item and type within `near_seconds` of the event before it. A chain of such repeats is one
+                 event, its first, however long the chain: a nervous finger is one click. What stays is always the first.
+    """
+    return _with_near_repeats(_with_key_repeats(events, rule), rule.near_seconds)
+
+
+def _with_key_repeats(events: DataFrame, rule: Duplicates) -> DataFrame:
+    order = [F.desc(c) if rule.keep == "latest" else F.asc(c) for c in PLACE]
+    same = Window.partitionBy(*_user_first(rule.keys), is_accepted()).orderBy(*order)
+    content = F.struct("event_id", "event_type", "value", "event_time", "session_id", F.map_entries("context").alias("context"))
+    found = events.withColumns({"_nth": F.row_number().over(same), "_same": content.eqNullSafe(F.first(content).over(same))})
+    repeat = F.when(F.col("_same"), "exact").otherwise("conflicting")
+    return found.withColumn("duplicate", F.when(is_accepted() & (F.col("_nth") > 1), repeat)).drop("_nth", "_same")
+
+
+def _with_near_repeats(events: DataFrame, seconds: float) -> DataFrame:
+    if seconds == 0:
+        return events
+    chain = Window.partitionBy("user_id", "item_id", "event_type", is_kept()).orderBy("event_time", *PLACE)
+    gap = F.unix_micros("event_time") - F.unix_micros(F.lag("event_time").over(chain))
+    found = events.withColumn("_gap", gap)
+    near = is_kept() & (F.col("_gap") <= int(seconds * 1_000_000))
+    return found.withColumn("duplicate", F.when(near, "near").otherwise(F.col("duplicate"))).drop("_gap")
+
+
+def _user_first(keys: Sequence[str]) -> list[str]:
+    return ["user_id", *[key for key in keys if key != "user_id"]]
+
+
+def with_event_id(events: DataFrame, keys: Sequence[str]) -> DataFrame:
+    """Fills `event_id` where the source has none: the MD5 of the keys, so an event has one id in every delivery."""
+    parts = [F.coalesce(F.unix_micros(k) if k == "event_time" else F.col(k), F.lit("")).cast("string") for k in keys]
+    return events.withColumn("event_id", F.coalesce("event_id", F.md5(F.to_json(F.array(*parts)))))
+
+
+def with_tie_order(events: DataFrame) -> DataFrame:
+    """Adds `tie_order`: 0, 1, ... among the kept events of a user at one instant, in source order."""
+    ties = Window.partitionBy("user_id", "event_time", is_kept()).orderBy(*PLACE)
+    return events.withColumn("tie_order", F.row_number().over(ties) - 1)

@@ -1,0 +1,88 @@
+"""Items, users and tags: parsed and checked row by row, one row per id."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from features.config import ItemSource, TagSource, UserSource
+from features.parsing import PLACE, Reader, as_number, line_reasons, raw_text, text_map
+
+
+def parse_items(raw: DataFrame, source: ItemSource) -> DataFrame:
+    """PLACE, file_day, raw, reasons and the columns of `items`, without imputed values (every flag is false).
+
+    An item that stands twice is taken from its last row in source order; the others are refused as item_id_duplicate.
+    """
+    read = Reader(raw, source.columns)
+    media = F.transform(read.list("media"), lambda part: as_number(part).cast("float"))
+    columns = {
+        "item_id": read.text("item_id"),
+        "title": read.text("title"),
+        "categories": read.list("categories"),
+        "tags": read.list("tags"),
+        "price": read.number("price"),
+        "year": read.number("year"),
+        "text": read.text("text"),
+        "media": F.when(F.size(media) > 0, media),
+        "attributes": text_map(source.attributes),
+        **{f"{c}_imputed": F.lit(False) for c in ("categories", "price", "year")},
+    }
+    rules = [
+        ("item_id_missing", read.text("item_id").isNull()),
+        *[(f"{c}_malformed", read.text(c).isNotNull() & read.number(c).isNull()) for c in ("price", "year")],
+        ("media_malformed", F.exists(media, lambda part: part.isNull())),
+    ]
+    return _refuse_repeats(_parsed(raw, columns, line_reasons(raw, rules)), "item_id")
+
+
+def parse_users(raw: DataFrame, source: UserSource) -> DataFrame:
+    """PLACE, file_day, raw, reasons and the columns of `users`; a user who stands twice is treated as items are."""
+    read = Reader(raw, source.columns)
+    columns = {
+        "user_id": read.text("user_id"),
+        "segment": read.text("segment"),
+        "age": read.number("age"),
+        "age_imputed": F.lit(False),
+        "attributes": text_map(source.attributes),
+    }
+    rules = [
+        ("user_id_missing", read.text("user_id").isNull()),
+        ("age_malformed", read.text("age").isNotNull() & read.number("age").isNull()),
+    ]
+    return _refuse_repeats(_parsed(raw, columns, line_reasons(raw, rules)), "user_id")
+
+
+def parse_tags(raw: DataFrame, source: TagSource, items: DataFrame) -> DataFrame:
+    """PLACE, file_day, raw, reasons, item_id and tag; a tag of an item that is not in `items` is refused."""
+    read = Reader(raw, source.columns)
+    columns = {"item_id": read.text("item_id"), "tag": read.text("tag")}
+    rules = [(f"{name}_missing", read.text(name).isNull()) for name in columns]
+    known = items.select("item_id", F.lit(True).alias("_known"))
+    parsed = _parsed(raw, columns, line_reasons(raw, rules)).join(known, "item_id", "left")
+    unknown = F.col("item_id").isNotNull() & F.col("_known").isNull() & (F.size("reasons") == 0)
+    refused = F.concat("reasons", F.array(F.lit("item_id_unknown")))
+    return parsed.withColumn("reasons", F.when(unknown, refused).otherwise(F.col("reasons"))).drop("_known")
+
+
+def with_tags(items: DataFrame, tags: DataFrame) -> DataFrame:
+    """The items with the tags that people gave them: most frequent first, then by name; before those of the catalogue."""
+    counted = tags.groupBy("item_id", "tag").count()
+    ranked = F.array_sort(F.collect_list(F.struct((-F.col("count")).alias("rank"), "tag")))
+    given = counted.groupBy("item_id").agg(F.transform(ranked, lambda pair: pair["tag"]).alias("_given"))
+    both = F.array_distinct(F.concat(F.coalesce("_given", F.array().cast("array<string>")), F.col("tags")))
+    return items.join(given, "item_id", "left").withColumn("tags", both).drop("_given")
+
+
+def _parsed(raw: DataFrame, columns: dict[str, Column], reasons: Column) -> DataFrame:
+    return raw.select(
+        *PLACE, "file_day", raw_text().alias("raw"), reasons.alias("reasons"), *[c.alias(name) for name, c in columns.items()]
+    )
+
+
+def _refuse_repeats(parsed: DataFrame, key: str) -> DataFrame:
+    accepted = F.size("reasons") == 0
+    last_first = Window.partitionBy(key, accepted).orderBy(*[F.desc(c) for c in PLACE])
+    numbered = parsed.withColumn("_nth", F.row_number().over(last_first))
+    repeat = F.when(accepted & (F.col("_nth") > 1), F.array(F.lit(f"{key}_duplicate")))
+    return numbered.withColumn("reasons", repeat.otherwise(F.col("reasons"))).drop("_nth")

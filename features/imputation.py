@@ -1,0 +1,95 @@
+"""Missing content of items and users, filled by a declared statistic; a flag column says where.
+
+A catalogue has no time, so statistics are fitted on the catalogue as it is. They say nothing of what users did, hence
+nothing of the future; and they are stored, so that the values can be had again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from features.config import Impute
+from features.tables import STATISTICS, conform
+
+
+def imputed(entities: DataFrame, rules: Sequence[Impute], owner: str) -> tuple[DataFrame, DataFrame | None]:
+    """The entities with missing values filled, and the rows of `statistics` that were used (None: no rules).
+
+    Rules apply in their order: a later one may group by what an earlier one has filled. Observed values never change.
+
+    Args:
+        owner: the table's name, items or users.
+    """
+    fitted: DataFrame | None = None
+    for rule in rules:
+        statistics = fit(entities, rule, owner)
+        entities = fill(entities, rule, statistics)
+        fitted = statistics if fitted is None else fitted.unionByName(statistics)
+    return entities, fitted
+
+
+def fit(entities: DataFrame, rule: Impute, owner: str) -> DataFrame:
+    """Rows of `statistics` for one rule: over all rows (group is empty), and per group where the rule names one.
+
+    A mean is taken over decimals of 8 places, so it does not depend on the order of the rows.
+    """
+    observed = entities.where(~_is_missing(rule.column) & ~F.col(f"{rule.column}_imputed"))
+    found = observed.groupBy(F.lit("").alias("group")).agg(_statistic(rule).alias("value"))
+    if rule.with_ == "constant":
+        found = entities.limit(1).select(F.lit("").alias("group"), F.lit(str(rule.value)).alias("value"))
+    elif rule.by is not None:
+        groups = observed.where(_group(rule).isNotNull()).groupBy(_group(rule).alias("group"))
+        found = found.unionByName(groups.agg(_statistic(rule).alias("value")))
+    label = rule.column == "categories"
+    rows = found.where(F.col("value").isNotNull()).select(
+        F.lit(owner).alias("owner"),
+        F.lit(rule.column).alias("column"),
+        F.coalesce("group", F.lit("")).alias("group"),
+        F.lit(rule.with_).alias("statistic"),
+        (F.lit(None) if label else F.col("value")).cast("double").alias("number"),
+        (F.col("value") if label else F.lit(None)).cast("string").alias("label"),
+        F.lit(None).cast("timestamp").alias("fitted_until"),
+    )
+    return conform(rows, STATISTICS)
+
+
+def fill(entities: DataFrame, rule: Impute, statistics: DataFrame) -> DataFrame:
+    """Missing values of one column filled by the group's statistic, or by that over all rows where the group has none."""
+    value = F.array("label") if rule.column == "categories" else F.col("number")
+    overall = statistics.where(F.col("group") == "").select(value.alias("_overall"))
+    joined = entities.join(F.broadcast(overall), F.lit(True), "left")
+    best = F.col("_overall")
+    if rule.by is not None:
+        groups = statistics.where(F.col("group") != "").select(F.col("group").alias("_group"), value.alias("_of_group"))
+        joined = joined.join(F.broadcast(groups), _group(rule) == F.col("_group"), "left")
+        best = F.coalesce("_of_group", "_overall")
+    filled = _is_missing(rule.column) & best.isNotNull()
+    return joined.withColumns(
+        {
+            f"{rule.column}_imputed": filled | F.col(f"{rule.column}_imputed"),
+            rule.column: F.when(filled, best).otherwise(F.col(rule.column)),
+        }
+    ).drop("_overall", "_group", "_of_group")
+
+
+def _statistic(rule: Impute) -> Column:
+    if rule.column == "categories":
+        return F.mode(F.get("categories", F.lit(0)), deterministic=True)  # the most frequent first category
+    column = F.col(rule.column)
+    return {
+        "mean": F.avg(column.cast("decimal(28,8)")).cast("double"),
+        "median": F.median(column),
+        "mode": F.mode(column, deterministic=True),
+        "constant": F.first(column),
+    }[rule.with_]
+
+
+def _is_missing(column: str) -> Column:
+    return F.size("categories") == 0 if column == "categories" else F.col(column).isNull()
+
+
+def _group(rule: Impute) -> Column:
+    return F.get("categories", F.lit(0)) if rule.by == "categories" else F.col("segment")

@@ -1,0 +1,47 @@
+"""Refused rows as the table `quarantine` holds them."""
+
+from __future__ import annotations
+
+import datetime
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from features.tables import QUARANTINE, conform
+
+UNDATED = datetime.date(1970, 1, 1)  # `date` of a refused row that belongs to no day
+_TIMELESS = ("line_broken", "event_time_early", "event_time_future")  # what event_time says is not to be believed
+
+
+def with_date(events: DataFrame) -> DataFrame:
+    """Adds `date`: the event's day, UTC, where it could be read and is plausible; else its file's day; else UNDATED."""
+    plausible = ~F.arrays_overlap("reasons", F.array(*[F.lit(r) for r in _TIMELESS]))
+    day = F.coalesce(F.when(plausible, F.to_date("event_time")), F.col("file_day"), F.lit(UNDATED))
+    return events.withColumn("date", day)
+
+
+def quarantined(rows: DataFrame, source: str, run_id: str) -> DataFrame:
+    """The refused ones among the rows of one source.
+
+    Args:
+        rows: every row of the source, refused or not, since a position is counted over all of them: PLACE, raw, reasons,
+            and `date` (UNDATED where there is no such column).
+    """
+    if "date" not in rows.columns:
+        rows = rows.withColumn("date", F.lit(UNDATED))
+    refused = rows.where(F.size("reasons") > 0).join(F.broadcast(_blocks(rows)), ["file", "block"])
+    named = refused.withColumns(
+        {
+            "source": F.lit(source),
+            "position": F.col("row") - F.col("first_row") + F.col("rows_before"),
+            "run_id": F.lit(run_id),
+        }
+    )
+    return conform(named, QUARANTINE)
+
+
+def _blocks(rows: DataFrame) -> DataFrame:
+    """One row per block of a file: the number of its first row, and how many rows the file has before it."""
+    sizes = rows.groupBy("file", "block").agg(F.min("row").alias("first_row"), F.count(F.lit(1)).alias("rows"))
+    before = Window.partitionBy("file").orderBy("block").rowsBetween(Window.unboundedPreceding, -1)
+    return sizes.withColumn("rows_before", F.coalesce(F.sum("rows").over(before), F.lit(0))).drop("rows")

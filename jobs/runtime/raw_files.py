@@ -1,0 +1,106 @@
+"""Which raw files a source means, and their first lines: all through Hadoop, so a path may lie on any file system."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import re
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from features.config import FileSource
+from features.errors import NoInputError
+
+DATE = "{date}"
+
+
+def day_paths(path: str, start: datetime.date | None, end: datetime.date | None) -> list[str]:
+    """The path once per day of the run where it holds {date}; any day's where the run has no dates."""
+    if DATE not in path:
+        return [path]
+    if start is None or end is None:
+        return [path.replace(DATE, "*")]
+    return [path.replace(DATE, (start + datetime.timedelta(days=i)).isoformat()) for i in range((end - start).days + 1)]
+
+
+def list_files(
+    spark: SparkSession, source: FileSource, start: datetime.date | None, end: datetime.date | None
+) -> list[tuple[str, int, int]]:
+    """(path, bytes, modification time in ms) of each file, by path. Names that begin with _ or . are no data, as in Spark.
+
+    Raises:
+        NoInputError: there is none.
+    """
+    paths = day_paths(source.path, start, end)
+    files = sorted(file for path in paths for file in _matches(spark, path))
+    if not files:
+        raise NoInputError(f"{source.path}: there must be at least one file. Found none at {_few(paths)}.")
+    return files
+
+
+def _few(paths: list[str]) -> str:
+    return ", ".join(paths if len(paths) <= 3 else [*paths[:2], "...", paths[-1]])
+
+
+def _matches(spark: SparkSession, pattern: str) -> list[tuple[str, int, int]]:
+    path, system = hadoop_path(spark, pattern)
+    files: list[Any] = []
+    for status in system.globStatus(path) or []:
+        if not status.isDirectory():
+            files.append((status, status.getPath().getName()))
+            continue
+        root, inside = status.getPath().toString(), system.listFiles(status.getPath(), True)
+        while inside.hasNext():
+            found = inside.next()
+            files.append((found, found.getPath().toString()[len(root) + 1 :]))
+    return [
+        (status.getPath().toString(), int(status.getLen()), int(status.getModificationTime()))
+        for status, name in files
+        if not re.search(r"(^|/)[_.]", name)
+    ]
+
+
+def hadoop_path(spark: SparkSession, path: str) -> tuple[Any, Any]:
+    """The JVM's Path and FileSystem objects."""
+    hadoop = spark._jvm.org.apache.hadoop.fs.Path(path)  # type: ignore[union-attr]
+    return hadoop, hadoop.getFileSystem(spark._jsc.hadoopConfiguration())
+
+
+def common_folder(spark: SparkSession, path: str) -> str:
+    """The folder below which every file of the source lies, encoded as in a URI: file names are told from there on."""
+    fixed = re.split(r"[*?\[{]", path)[0]
+    if fixed != path:
+        folder = fixed.rpartition("/")[0] or "."
+    else:
+        hadoop, system = hadoop_path(spark, path)
+        folder = (
+            path if system.exists(hadoop) and system.getFileStatus(hadoop).isDirectory() else path.rpartition("/")[0] or "."
+        )
+    hadoop, system = hadoop_path(spark, folder)
+    return str(system.makeQualified(hadoop).toUri().getRawPath()).rstrip("/")
+
+
+def csv_header(spark: SparkSession, path: str, source: FileSource) -> tuple[str, ...] | None:
+    """The column names in a file's first line, uncompressed; None: the file is empty."""
+    jvm: Any = spark._jvm
+    hadoop, system = hadoop_path(spark, path)
+    codec = jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(spark._jsc.hadoopConfiguration()).getCodec(hadoop)
+    stream = system.open(hadoop)
+    try:
+        plain = codec.createInputStream(stream) if codec else stream
+        line = jvm.java.io.BufferedReader(jvm.java.io.InputStreamReader(plain, source.encoding)).readLine()
+    finally:
+        stream.close()
+    return None if line is None else split_line(line.removeprefix("\ufeff"), source.separator, source.quote)
+
+
+def split_line(line: str, separator: str, quote: str) -> tuple[str, ...]:
+    """The fields of a CSV line without line breaks in quotes."""
+    if len(separator) > 1:  # more than Python's csv can do
+        return tuple(field.strip(quote or None).strip() for field in line.split(separator))
+    if quote:
+        fields = next(csv.reader([line], delimiter=separator, quotechar=quote), [])
+    else:
+        fields = line.split(separator)
+    return tuple(field.strip() for field in fields)

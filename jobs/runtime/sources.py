@@ -1,0 +1,182 @@
+"""Raw rows as they came, each with its place in its file; nothing is dropped here. The only place that opens raw files.
+
+A raw frame has the columns
+    file      string   name of the file, from the source's common folder on
+    block     bigint   where the split of the file began that the row was read in
+    row       bigint   orders the rows of a block
+    file_day  date     the {date} in the file's path; null: the path has none
+    line      string   the line itself; null: it is not kept, since `fields` say as much
+    broken    boolean  true: the line could not be split into its fields
+    fields    struct   the source's columns under their own names: text, or typed where Parquet or Delta say so
+(file, block, row) is the source order, by which ties and duplicates are decided.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterable
+from functools import reduce
+
+from delta.tables import DeltaTable
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType
+
+from features.config import FileSource
+from features.errors import ContractError, NoInputError
+from features.parsing import mapped_columns
+from jobs.runtime.raw_files import DATE, common_folder, csv_header, day_paths, list_files
+
+_CORRUPT = "_corrupt_line"
+Day = datetime.date | None
+
+
+def raw_files(spark: SparkSession, source: FileSource, start: Day, end: Day) -> list[tuple[str, int, int]]:
+    """(path, bytes, modification time) of each file of a source; of a Delta table (path, version, 0).
+
+    Raises:
+        NoInputError: there is no such file or table.
+    """
+    if source.format == "delta":
+        return [(source.path, _delta_version(spark, source), 0)]
+    return list_files(spark, source, start, end)
+
+
+def read_raw(spark: SparkSession, name: str, source: FileSource, start: Day = None, end: Day = None) -> DataFrame:
+    """The raw frame of one source (`name` is events, items, users or tags).
+
+    Raises:
+        NoInputError: no file, or only empty ones.
+        ContractError: a column that the configuration maps is not there, naming file, column and what was found.
+    """
+    if source.format == "csv":
+        return _read_csv(spark, name, source, start, end)
+    if source.format == "json":
+        return _read_json(spark, source, start, end)
+    return _read_typed(spark, name, source, start, end)
+
+
+def _read_csv(spark: SparkSession, name: str, source: FileSource, start: Day, end: Day) -> DataFrame:
+    """Files are read together where they agree on the header, since the order of columns may change over the years."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for path, _, _ in list_files(spark, source, start, end):
+        header = csv_header(spark, path, source)
+        if header is not None:
+            groups.setdefault(source.header or header, []).append(path)
+    if not groups:
+        raise NoInputError(f"{source.path}: a file must have rows. Received empty files only.")
+    for header, paths in groups.items():
+        _check_columns(name, source, paths[0], header)
+    frames = [_read_csv_group(spark, source, header, paths) for header, paths in groups.items()]
+    return reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), frames)
+
+
+def _read_csv_group(spark: SparkSession, source: FileSource, header: tuple[str, ...], paths: list[str]) -> DataFrame:
+    columns = [f"c{i}" for i in range(len(header))]  # places, since a header may hold any characters
+    reader = spark.read.options(
+        header=source.header is None,
+        sep=source.separator,
+        encoding=source.encoding,
+        quote=source.quote,
+        escape=source.quote or "\0",  # a quote within quotes stands twice, RFC 4180
+        multiLine=source.multiline,
+        mode="PERMISSIVE",
+        columnNameOfCorruptRecord=_CORRUPT,
+        columnPruning=False,  # a line is broken or not, whichever columns are asked for
+    )
+    rows = reader.schema(_text_schema([*columns, _CORRUPT])).csv([_literal(p) for p in paths])
+    fields = [F.col(c).alias(name) for c, name in zip(columns, header, strict=True)]
+    return rows.select(*_place(spark, source), *_content(F.col(_CORRUPT), F.col(_CORRUPT).isNotNull(), F.struct(*fields)))
+
+
+def _read_json(spark: SparkSession, source: FileSource, start: Day, end: Day) -> DataFrame:
+    paths = [_literal(path) for path, _, _ in list_files(spark, source, start, end)]
+    schema = _text_schema([*mapped_columns(source), _CORRUPT])
+    options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
+    lines = spark.read.text(paths).select(
+        *_place(spark, source), "value", F.from_json("value", schema, options).alias("fields")
+    )
+    rows = lines.where(F.trim("value") != "")  # as in CSV, an empty line is no row
+    corrupt = F.col(f"fields.{_CORRUPT}").isNotNull()
+    return rows.select(*_PLACE, *_content(F.col("value"), corrupt, F.col("fields").dropFields(_CORRUPT)))
+
+
+def _read_typed(spark: SparkSession, name: str, source: FileSource, start: Day, end: Day) -> DataFrame:
+    if source.format == "delta":
+        version = _delta_version(spark, source)
+        rows, row = spark.read.format("delta").option("versionAsOf", version).load(source.path), None
+    else:
+        list_files(spark, source, start, end)
+        found = [path for path in day_paths(source.path, start, end) if _exists(spark, source, path)]
+        rows, row = spark.read.parquet(*found), F.col("_metadata.row_index")
+    _check_columns(name, source, source.path, rows.columns)
+    nothing = F.lit(None).cast("string")
+    fields = F.struct(*[F.col(f"`{c}`") for c in rows.columns])
+    return rows.select(*_place(spark, source, row), *_content(nothing, F.lit(False), fields))
+
+
+_PLACE = ("file", "block", "row", "file_day")
+
+
+def _place(spark: SparkSession, source: FileSource, row: Column | None = None) -> list[Column]:
+    """Where a row stands. Rows of a block are read in order by one task, so that Spark's increasing ids number them."""
+    path = F.col("_metadata.file_path")
+    block = F.lit(0).cast("bigint") if row is not None else F.col("_metadata.file_block_start")
+    return [
+        F.substring_index(path, f"{common_folder(spark, source.path)}/", -1).alias("file"),
+        block.alias("block"),
+        (row if row is not None else F.monotonically_increasing_id()).alias("row"),
+        _file_day(path, source.path).alias("file_day"),
+    ]
+
+
+def _file_day(path: Column, template: str) -> Column:
+    if DATE not in template:
+        return F.lit(None).cast("date")
+    before, _, after = template.partition(DATE)
+    before, after = re.split(r"[/*?\]}]", before)[-1], re.split(r"[/*?\[{]", after)[0]
+    return F.regexp_extract(path, f"{re.escape(before)}(\\d{{4}}-\\d{{2}}-\\d{{2}}){re.escape(after)}", 1).try_cast("date")
+
+
+def _content(line: Column, broken: Column, fields: Column) -> list[Column]:
+    return [line.alias("line"), broken.alias("broken"), fields.alias("fields")]
+
+
+def _check_columns(name: str, source: FileSource, path: str, found: Iterable[str]) -> None:
+    found = list(found)
+    missing = [column for column in mapped_columns(source) if column not in found]
+    if missing:
+        raise ContractError(
+            f"{path}: source.{name} maps columns that are not there: {', '.join(map(repr, missing))}. "
+            f"Found: {', '.join(map(repr, found))}."
+        )
+    twice = {c for c in found if [f.lower() for f in found].count(c.lower()) > 1}
+    if twice:
+        raise ContractError(f"{path}: a column's name must stand once in whatever case. Found {sorted(twice)}.")
+
+
+def _text_schema(columns: Iterable[str]) -> StructType:
+    return StructType([StructField(column, StringType()) for column in columns])
+
+
+def _literal(path: str) -> str:
+    """The path of one file, that Spark would otherwise take for a pattern."""
+    return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)
+
+
+def _exists(spark: SparkSession, source: FileSource, path: str) -> bool:
+    try:
+        return bool(list_files(spark, source.model_copy(update={"path": path}), None, None))
+    except NoInputError:
+        return False
+
+
+def _delta_version(spark: SparkSession, source: FileSource) -> int:
+    if not DeltaTable.isDeltaTable(spark, source.path):
+        raise NoInputError(f"{source.path}: there must be a Delta table. Found none.")
+    if source.version is not None:
+        return source.version
+    newest = DeltaTable.forPath(spark, source.path).history(1).select("version").head()
+    assert newest is not None  # noqa: S101  # a table has a version
+    return int(newest["version"])
