@@ -33,3 +33,8 @@ def spread(examples: DataFrame, rows: dict[tuple[str, int], int], features: int)
     order = F.xxhash64("example_id")
     placed = examples.withColumn("file", F.pmod(order, count)).repartition(sum(files.values()), "split", "length", "file")
     return placed.sortWithinPartitions("split", "length", order, "example_id").drop("file")
+
+
+def together(df: DataFrame, *columns: str) -> DataFrame:
+    """The rows of one table partition in one file, in several where they are many: a file is opened once, not by each task."""
+    return df.hint("rebalance", *[F.col(c) for c in columns])

@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 
 from features.config import Feature
 from features.errors import NoInputError
+from features.layout import together
 from features.leakage import check_features
 from features.tiles import day_tiles
 from features.windows import longest_window, trailing_features
@@ -35,9 +36,9 @@ def build(run: Run) -> None:
     declared = {"user": run.config.features.user, "item": run.config.features.item}
     for entity, features in declared.items():
         tiles = day_tiles(days, items, entity, features)
-        run.count(f"{entity}_days", run.write(f"{entity}_days", tiles, _days(run, run.end)))
+        run.count(f"{entity}_days", run.write(f"{entity}_days", together(tiles, "month"), _days(run, run.end)))
         rows = _features(run, entity, features, as_of)
-        run.count(f"{entity}_features", run.write(f"{entity}_features", rows, _days(run, as_of)))
+        run.count(f"{entity}_features", run.write(f"{entity}_features", together(rows, "month"), _days(run, as_of)))
         with run.step("leakage_guard", table=f"{entity}_features"):
             written = run.read(f"{entity}_features").where(_days(run, as_of) or "true")
             check_features(written, events, entity, features)
