@@ -39,7 +39,7 @@ def export_model(
         sample: real examples, the arrays of HISTORY, on which graph and model are compared.
         card: what to keep beside the graphs; sizes and config are added.
     Raises:
-        ExportError: if the graphs differ from the model by more than TOLERANCE on the sample.
+        ExportError: if the graphs differ from the model by more than TOLERANCE on the sample, or the sample is empty.
     """
     folder = Path(folder)
     draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")  # beside it, so that the rename stays on one file system
@@ -90,6 +90,8 @@ def _rename_output(graph: onnx.GraphProto, name: str) -> None:
 
 
 def _compare(model: Recommender, exported: Exported, content: ItemContent, sample: dict[str, np.ndarray]) -> None:
+    if len(sample["item_ids"]) == 0:
+        raise ExportError("the sample must hold examples, or an export is compared with nothing. Received none.")
     vectors = model.item_vectors(content).numpy()
     history = {i.name: tf.constant(np.asarray(sample[i.name], i.dtype)) for i in HISTORY}
     _refuse_difference("vectors", exported.item_vectors(content), vectors)
@@ -97,7 +99,7 @@ def _compare(model: Recommender, exported: Exported, content: ItemContent, sampl
 
 
 def _refuse_difference(output: str, graph: np.ndarray, model: np.ndarray) -> None:
-    difference = float(np.max(np.abs(graph - model), initial=0.0))
+    difference = float(np.max(np.abs(graph - model)))
     if not difference < TOLERANCE:  # a NaN is refused too
         raise ExportError(
             f"the exported {output} must equal the model's to {TOLERANCE}. Received a difference of {difference}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Self
 
@@ -58,8 +59,7 @@ class Exported:
                 or (batch, length, features). More are ignored.
             item_vectors: (items, dim) float32, of `item_vectors`.
         """
-        batch = len(history["item_ids"])
-        inputs: dict[str, np.ndarray] = {i.name: np.asarray(history[i.name], i.dtype).reshape(batch, -1) for i in HISTORY}
+        inputs = {i.name: _flat(np.asarray(history[i.name], i.dtype)) for i in HISTORY}
         return _run(self._encoder, inputs | {"item_vectors": np.asarray(item_vectors, np.float32)})
 
 
@@ -67,6 +67,11 @@ def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _flat(array: np.ndarray) -> np.ndarray:
+    """(batch, length, features) to (batch, length * features); two axes stay as they are, without examples too."""
+    return array.reshape(len(array), math.prod(array.shape[1:]))
 
 
 def _run(session: onnxruntime.InferenceSession, inputs: dict[str, np.ndarray]) -> np.ndarray:

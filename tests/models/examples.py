@@ -28,7 +28,7 @@ def batch(events: tuple[int, ...] = (6, 3, 1), length: int = 6, sizes: Sizes = S
     """One example per entry of `events`, which says how many positions are real; the rest is padding."""
     rng = np.random.default_rng(seed)
     shape = (len(events), length)
-    real = np.arange(length) < np.array(events)[:, None]  # (batch, length), True at events
+    real = np.arange(length) < np.array(events, int)[:, None]  # (batch, length), True at events
     highest = {
         "item_ids": sizes.items, "event_types": sizes.event_types, "gaps": GAP_BUCKETS, "request_gaps": GAP_BUCKETS,
         "request_hours": 25, "request_weekdays": 8, "targets": sizes.items,
@@ -37,7 +37,7 @@ def batch(events: tuple[int, ...] = (6, 3, 1), length: int = 6, sizes: Sizes = S
     arrays |= {name: (rng.normal(size=shape) * real).astype(np.float32) for name in ("values", "target_values")}
     arrays |= {name: real.astype(np.float32) for name in ("weights", "target_value_weights")}
     features = rng.normal(size=(*shape, sizes.user_features)) * real[:, :, None]
-    return arrays | {"user_features": features.reshape(len(events), -1).astype(np.float32)}
+    return arrays | {"user_features": features.reshape(len(events), length * sizes.user_features).astype(np.float32)}
 
 
 def history(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -80,6 +80,18 @@ def test_a_difference_that_is_no_number_is_refused():
         models.export._refuse_difference("states", np.array([np.nan]), np.array([1.0]))
 
 
+def test_an_empty_sample_proves_nothing(model, tmp_path):
+    with pytest.raises(ExportError, match=r"the sample must hold examples.* Received none\."):
+        export_model(model, content(), tmp_path / "model", history(batch(events=())), {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_examples_have_no_states(folder):
+    exported = Exported.load(folder)
+    result = exported.states(history(batch(events=(), length=4)), exported.item_vectors(content()))
+    assert result.shape == (0, 4, CONFIG.dim)
+
+
 def test_a_second_export_replaces_the_first(model, tmp_path):
     for model_id in ("first", "second"):
         export_model(model, content(), tmp_path / "model", history(batch()), {"model_id": model_id})
