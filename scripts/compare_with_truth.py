@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from deltalake import DeltaTable
+import polars as pl
 from rich.console import Console
 from rich.table import Table
 
@@ -29,11 +29,10 @@ def hidden(truth: dict) -> Counts:
 
 def found(warehouse: str) -> Counts:
     """Refused rows as the quarantine holds them; duplicates and imputed values from the ledger's last good cleaning."""
-    quarantine = DeltaTable(f"{warehouse}/quarantine").to_pyarrow_table(columns=["source", "reasons"]).to_pylist()
-    refused = Counter(f"{row['source']}_refused_{reason}" for row in quarantine for reason in row["reasons"])
-    runs = DeltaTable(f"{warehouse}/runs").to_pyarrow_table(columns=["job", "exit_code", "started_at", "counts"]).to_pylist()
-    good = [run for run in runs if run["job"] == "clean_events" and run["exit_code"] == 0]
-    counted = dict(max(good, key=lambda run: run["started_at"])["counts"])
+    quarantine = pl.read_delta(f"{warehouse}/quarantine").select("source", "reasons").rows()
+    refused = Counter(f"{source}_refused_{reason}" for source, reasons in quarantine for reason in reasons)
+    good = pl.read_delta(f"{warehouse}/runs").filter(pl.col("job") == "clean_events", pl.col("exit_code") == 0)
+    counted = dict(good.sort("started_at")["counts"].to_list()[-1])
     return {**refused, **{name: n for name, n in counted.items() if "_duplicates_" in name or "_imputed_" in name}}
 
 
