@@ -156,6 +156,12 @@ class SourceConfig(Section):
     tags: TagSource | None = None
     users: UserSource | None = None
 
+    @model_validator(mode="after")
+    def tags_have_items(self) -> Self:
+        if self.tags is not None and self.items is None:
+            raise ValueError("tags need items, which they describe. Received tags only.")
+        return self
+
 
 class Check(Section):
     """A rule that every event keeps. Exactly one of `between`, `one_of`, `matches`, `refers_to`."""

@@ -76,7 +76,7 @@ class Reader:
         column = field(first)
         if isinstance(self.types[first], FractionalType):
             column = F.when(~F.isnan(column.cast("double")), column)  # how pandas writes a missing number
-        text = F.btrim(column.cast("string"), F.lit(" \t\r\n"))
+        text = _trimmed(column.cast("string"))
         if mapping.pattern is not None:
             text = F.regexp_extract(text, mapping.pattern, 1)
         return F.nullif(text, F.lit(""))
@@ -103,7 +103,7 @@ class Reader:
         else:
             text = self.text(name)
             parts = F.when(text.startswith("["), F.from_json(text, "array<string>")).otherwise(F.array(text))
-        trimmed = F.transform(F.coalesce(parts, F.array().cast("array<string>")), F.btrim)
+        trimmed = F.transform(F.coalesce(parts, F.array().cast("array<string>")), _trimmed)
         return F.array_distinct(F.filter(trimmed, lambda part: part != ""))
 
     def time(self, name: str, time: Time) -> Column:
@@ -111,6 +111,10 @@ class Reader:
         mapping = self.columns[name]
         assert isinstance(mapping.from_, str)  # noqa: S101  # the configuration refuses several columns for one value
         return as_time(field(mapping.from_), self.text(name), self.types[mapping.from_], time)
+
+
+def _trimmed(text: Column) -> Column:
+    return F.btrim(text, F.lit(" \t\r\n"))
 
 
 def as_number(text: Column) -> Column:

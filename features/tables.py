@@ -113,7 +113,7 @@ QUARANTINE = Table(
         Column(
             "date",
             "date",
-            "day of the event where it could be read and is plausible; else the last day of the run, or 1970-01-01 in a run over everything",
+            "day of the event where it could be read and is plausible; else the {date} in the file's path; else 1970-01-01",
         ),
     ),
     ("source", "file", "position"),
@@ -358,7 +358,7 @@ RUNS = Table(
         Column(
             "fingerprint",
             "string",
-            "hash of configuration, code, arguments, raw files and input versions: same means same result",
+            "hash of configuration, code, arguments, raw files and input versions: same means same result; empty: the run ended before it knew",
         ),
         Column("inputs", "map<string,bigint>", "table and Delta version that it read"),
         Column("outputs", "map<string,bigint>", "table and Delta version that it left"),

@@ -8,10 +8,10 @@ import os
 import re
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from features.config import CleanConfig, FeaturesConfig, SequencesConfig, SourceConfig
 from jobs.runtime.errors import ConfigError
@@ -36,6 +36,15 @@ class Scenario(BaseModel):
     training: TrainingConfig = TrainingConfig()
     scoring: ScoringConfig = ScoringConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def cleaning_has_its_sources(self) -> Self:
+        needed = {f"clean.checks refers_to {c.refers_to}": c.refers_to for c in self.clean.checks if c.refers_to}
+        needed |= {f"clean.impute {i.column}": "users" if i.column == "age" else "items" for i in self.clean.impute}
+        missing = sorted(rule for rule, name in needed.items() if getattr(self.source, name) is None)
+        if missing:
+            raise ValueError(f"what clean refers to must be in source. Received no source for: {', '.join(missing)}.")
+        return self
 
     def dump(self, *sections: str) -> dict[str, Any]:
         """The named sections (all where none is named) as plain values, defaults included."""

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import datetime
+import gzip
+import json
+
+import pytest
+from pyspark.sql import functions as F
+
+from features.config import EventSource, ItemSource
+from features.errors import ContractError, NoInputError
+from jobs.runtime.raw_files import split_line
+from jobs.runtime.sources import raw_files, read_raw
+
+COLUMNS = {"user_id": "user", "item_id": "item", "event_time": "time"}
+DAY = datetime.date(2024, 5, 1)
+
+
+def source(path, **more: object) -> EventSource:
+    return EventSource.model_validate({"path": str(path), "columns": COLUMNS, **more})
+
+
+def read(spark, given, start=None, end=None) -> list[tuple]:
+    raw = read_raw(spark, "events", given, start, end).orderBy("file", "block", "row")
+    columns = ["file", "broken", "line", *[F.col(f"fields.{c}").cast("string").alias(c) for c in ("user", "item", "time")]]
+    return [tuple(r) for r in raw.select(*columns).collect()]
+
+
+def test_csv_keeps_every_line_and_says_which_are_broken(spark, tmp_path):
+    text = b'user,item,time\nu,"a ""b"", c",1\nu,i\nu,i,1,x\n\nu,caf\xe9,1\n'
+    (tmp_path / "a.csv").write_bytes(text)
+    assert read(spark, source(tmp_path / "a.csv")) == [
+        ("a.csv", False, None, "u", 'a "b", c', "1"),
+        ("a.csv", True, "u,i", "u", "i", None),
+        ("a.csv", True, "u,i,1,x", "u", "i", "1"),
+        ("a.csv", False, None, "u", "caf\ufffd", "1"),
+    ]
+
+
+def test_files_with_other_column_orders_compression_and_byte_order_mark_are_read_together(spark, tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbfuser,item,time\nu,i,1\n")
+    (tmp_path / "b.csv.gz").write_bytes(gzip.compress(b"time,more,item,user\n2,m,j,v\n"))
+    (tmp_path / "empty.csv").write_bytes(b"")
+    (tmp_path / "_hidden.csv").write_bytes(b"what,ever\n")
+    assert read(spark, source(tmp_path)) == [
+        ("a.csv", False, None, "u", "i", "1"),
+        ("b.csv.gz", False, None, "v", "j", "2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("u::\u00e9::1\n", {"separator": "::", "encoding": "ISO-8859-1", "quote": ""}),
+        ("u\t\u00e9\t1\n", {"separator": "\t", "encoding": "windows-1252"}),
+        ("u|\u00e9|1\n", {"separator": "|", "encoding": "UTF-8"}),
+    ],
+)
+def test_separators_encodings_and_files_without_header(spark, tmp_path, text, options):
+    (tmp_path / "a.dat").write_bytes(text.encode(options["encoding"]))
+    assert read(spark, source(tmp_path / "a.dat", header=["user", "item", "time"], **options)) == [
+        ("a.dat", False, None, "u", "\u00e9", "1")
+    ]
+
+
+def test_without_quoting_a_lone_quote_is_a_character(spark, tmp_path):
+    (tmp_path / "a.dat").write_text('u|"half|1\nu|i|2\n')
+    given = source(tmp_path / "a.dat", header=["user", "item", "time"], separator="|", quote="")
+    assert [r[4] for r in read(spark, given)] == ['"half', "i"]
+
+
+def test_a_quoted_line_break_is_read_where_the_source_says_so(spark, tmp_path):
+    (tmp_path / "a.csv").write_text('user,item,time\nu,"two\nlines",1\n')
+    assert [r[4] for r in read(spark, source(tmp_path / "a.csv", multiline=True))] == ["two\nlines"]
+
+
+def test_json_lines_keep_the_line_and_nested_values_as_json(spark, tmp_path):
+    lines = ['{"user": 1, "item": ["a", "b"], "time": null, "more": 0}', '{"user": 1', "7", "", "{}"]
+    (tmp_path / "a.json").write_text("\n".join(lines))
+    assert read(spark, source(tmp_path / "a.json", format="json")) == [
+        ("a.json", False, lines[0], "1", '["a","b"]', None),
+        ("a.json", True, lines[1], None, None, None),
+        ("a.json", True, "7", None, None, None),
+        ("a.json", False, "{}", None, None, None),
+    ]
+
+
+def test_parquet_and_delta_keep_types_order_and_the_pinned_version(spark, tmp_path):
+    rows = spark.createDataFrame([("u", "i", 2), ("v", "j", 1)], "user string, item string, time bigint").coalesce(1)
+    rows.write.parquet(str(tmp_path / "p"))
+    rows.write.format("delta").save(str(tmp_path / "d"))
+    rows.limit(1).write.format("delta").mode("overwrite").save(str(tmp_path / "d"))
+    for given, users in (
+        (source(tmp_path / "p", format="parquet"), ["u", "v"]),
+        (source(tmp_path / "d", format="delta"), ["u"]),
+        (source(tmp_path / "d", format="delta", version=0), ["u", "v"]),
+    ):
+        assert [r[3] for r in read(spark, given)] == users
+        assert dict(read_raw(spark, "events", given).select("fields.*").dtypes)["time"] == "bigint"
+    assert raw_files(spark, source(tmp_path / "d", format="delta"), None, None) == [(str(tmp_path / "d"), 1, 0)]
+
+
+def test_rows_of_a_split_file_stay_in_order(spark, tmp_path):
+    (tmp_path / "a.csv").write_text("user,item,time\n" + "".join(f"u,i,{n}\n" for n in range(2000)))
+    (tmp_path / "b.csv").write_text("user,item,time\nu,i,2000\n")
+    spark.conf.set("spark.sql.files.maxPartitionBytes", "4000")
+    try:
+        raw = read_raw(spark, "events", source(tmp_path)).select("file", "block", "row", "fields.time").collect()
+    finally:
+        spark.conf.unset("spark.sql.files.maxPartitionBytes")
+    assert len({r.block for r in raw}) > 3
+    assert [int(r.time) for r in sorted(raw)] == list(range(2001))
+
+
+def test_a_path_with_date_reads_the_days_of_the_run_and_tells_each_rows_day(spark, tmp_path):
+    for day in (1, 2, 3):
+        folder = tmp_path / f"2024-05-0{day}"
+        folder.mkdir()
+        (folder / "part.csv").write_text(f"user,item,time\nu{day},i,1\n")
+    given = source(tmp_path / "{date}" / "*.csv")
+    raw = read_raw(spark, "events", given, DAY, DAY + datetime.timedelta(days=1)).orderBy("file")
+    assert [tuple(r) for r in raw.select("file", "file_day", "fields.user").collect()] == [
+        ("2024-05-01/part.csv", DAY, "u1"),
+        ("2024-05-02/part.csv", DAY + datetime.timedelta(days=1), "u2"),
+    ]
+    assert len(raw_files(spark, given, None, None)) == 3
+    with pytest.raises(NoInputError, match="2024-05-09"):
+        raw_files(spark, given, datetime.date(2024, 5, 9), datetime.date(2024, 5, 9))
+
+
+def test_raw_files_tell_path_size_and_time_of_change(spark, tmp_path):
+    (tmp_path / "a.csv").write_text("12345")
+    [(path, size, changed)] = raw_files(spark, source(tmp_path / "*.csv"), None, None)
+    assert (path, size) == (f"file:{tmp_path}/a.csv", 5)
+    assert abs(changed / 1000 - (tmp_path / "a.csv").stat().st_mtime) < 1
+
+
+def test_a_missing_column_is_named_with_the_file_and_what_was_found(spark, tmp_path):
+    (tmp_path / "a.csv").write_text("user,time\nu,1\n")
+    with pytest.raises(ContractError) as error:
+        read_raw(spark, "events", source(tmp_path / "a.csv"))
+    assert "a.csv: source.events maps columns that are not there: 'item'. Found: 'user', 'time'." in str(error.value)
+
+
+def test_a_column_that_stands_twice_is_refused(spark, tmp_path):
+    (tmp_path / "a.csv").write_text("user,item,time,Item\nu,i,1,j\n")
+    with pytest.raises(ContractError, match=r"must stand once .* Found \['Item', 'item'\]"):
+        read_raw(spark, "events", source(tmp_path / "a.csv"))
+
+
+def test_missing_and_empty_files_and_tables_are_no_input(spark, tmp_path):
+    (tmp_path / "empty.csv").write_text("")
+    for given, sentence in (
+        (source(tmp_path / "none.csv"), "there must be at least one file"),
+        (source(tmp_path / "none", format="parquet"), "there must be at least one file"),
+        (source(tmp_path / "none", format="delta"), "there must be a Delta table"),
+        (source(tmp_path / "empty.csv"), "Received empty files only"),
+    ):
+        with pytest.raises(NoInputError, match=sentence):
+            read_raw(spark, "events", given)
+
+
+def test_indicator_columns_are_needed_too(spark, tmp_path):
+    (tmp_path / "a.csv").write_text("id,Drama\n1,1\n")
+    given = ItemSource.model_validate(
+        {"path": str(tmp_path), "columns": {"item_id": "id", "categories": {"from": ["Drama", "Comedy"]}}}
+    )
+    with pytest.raises(ContractError, match="'Comedy'"):
+        read_raw(spark, "items", given)
+
+
+@pytest.mark.parametrize(
+    ("line", "separator", "quote", "fields"),
+    [
+        ('a,"b,c", d', ",", '"', ("a", "b,c", "d")),
+        ("a::b", "::", "", ("a", "b")),
+        ('"a"::"b"', "::", '"', ("a", "b")),
+        ('a|"b', "|", "", ("a", '"b')),
+        (json.dumps("x"), ",", '"', ("x",)),
+    ],
+)
+def test_a_header_is_split_as_its_rows_are(line, separator, quote, fields):
+    assert split_line(line, separator, quote) == fields

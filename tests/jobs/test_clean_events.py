@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from features.config import EventSource
+from features.parsing import parse_events
+from jobs.clean_events import main
+from jobs.runtime.sources import read_raw
+
+ROOT = Path(__file__).parents[2]
+TABLES = ("events", "items", "users", "statistics", "quarantine")
+DATA = Path(os.environ.get("LAKEFORMER_DATA", ROOT.parent / "shared" / "data"))
+NEW_YEAR = datetime.date(2024, 1, 1)
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("raw")
+    size = ["--users", "40", "--items", "80", "--days", "21"]
+    subprocess.run([sys.executable, str(ROOT / "scripts/make_sample_data.py"), "--out", str(out), *size], check=True)
+    return out
+
+
+@pytest.fixture(scope="module")
+def truth(raw) -> dict:
+    return json.loads((raw / "truth.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def sample(spark, raw, tmp_path_factory):
+    """Runs the job on the sample, once for the module; returns how to run it again and how to read its tables."""
+    warehouse = tmp_path_factory.mktemp("warehouse")
+
+    def run(*more: str) -> int:
+        os.environ |= {"LAKEFORMER_SAMPLE": str(raw), "LAKEFORMER_WAREHOUSE": str(warehouse)}
+        return main(["--config", str(ROOT / "conf/sample.yaml"), *more])
+
+    def read(table: str) -> DataFrame:
+        return spark.read.format("delta").load(f"{warehouse}/{table}")
+
+    before = dict(os.environ)
+    assert run("--set", "clean.max_refused=0.5") == 0
+    yield run, read
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def contents(read) -> dict[str, list]:
+    """Every row of every table as JSON, without the run's id, in an order of its own."""
+    return {t: sorted(r[0] for r in read(t).drop("run_id").select(F.to_json(F.struct("*"))).collect()) for t in TABLES}
+
+
+def counts(read, job: str = "clean_events") -> dict[str, int]:
+    return read("runs").where(F.col("job") == job).orderBy(F.desc("started_at")).head().counts
+
+
+def test_quarantine_counts_equal_the_truth_reason_by_reason(sample, truth):
+    _, read = sample
+    rows = (
+        read("quarantine").select("source", F.explode("reasons").alias("reason")).groupBy("source", "reason").count().collect()
+    )
+    found: dict[str, dict[str, int]] = {}
+    for source, reason, count in rows:
+        found.setdefault(source, {})[reason] = count
+    assert found == truth["refused"]
+    assert read("quarantine").where(F.size("reasons") != 1).count() == 0
+
+
+def test_tables_and_ledger_have_as_many_rows_as_the_truth_says(sample, truth):
+    _, read = sample
+    assert {t: read(t).count() for t in ("events", "items", "users")} == truth["rows_out"]
+    found = counts(read)
+    assert {k.removeprefix("events_duplicates_"): n for k, n in found.items() if "duplicates" in k} == truth["duplicates"]
+    assert {s: found[f"{s}_rows"] for s in truth["rows_in"]} == truth["rows_in"]
+    assert {t: {c: found[f"{t}_imputed_{c}"] for c in columns} for t, columns in truth["imputed"].items()} == truth["imputed"]
+    run = read("runs").where("exit_code = 0").head()
+    assert run.rows_in == run.rows_out + run.rows_duplicate + run.rows_refused == truth["rows_in"]["events"]
+
+
+def test_events_keep_their_keys_order_and_partition(sample):
+    _, read = sample
+    events = read("events")
+    assert events.groupBy("event_id").count().where("count > 1").count() == 0
+    assert events.groupBy("user_id", "event_time", "tie_order").count().where("count > 1").count() == 0
+    assert events.where("date != to_date(event_time) OR month != date_format(date, 'yyyy-MM')").count() == 0
+    assert {r.device for r in events.select(F.col("context.device").alias("device")).distinct().collect()} == {
+        "web",
+        "app",
+        "tablet",
+    }
+
+
+def test_a_refused_row_can_be_found_in_its_file(sample, raw):
+    _, read = sample
+    row = read("quarantine").where("reasons[0] = 'line_broken' AND source = 'events' AND NOT file LIKE '%gz'").head()
+    lines = (raw / "events" / row.file).read_text(errors="replace").splitlines()[1:]
+    assert lines[row.position] == row.raw
+
+
+def test_a_second_run_is_skipped_and_a_forced_one_changes_nothing(sample):
+    run, read = sample
+    before, runs = contents(read), read("runs").count()
+    assert run("--set", "clean.max_refused=0.5") == 0
+    assert read("runs").count() == runs
+    assert run("--set", "clean.max_refused=0.5", "--force") == 0
+    assert read("runs").count() == runs + 1
+    assert contents(read) == before
+
+
+def test_a_run_with_dates_replaces_those_dates_only(sample):
+    run, read = sample
+    before = contents(read)
+    dates = ("--start", "2024-01-09", "--end", "2024-01-10")
+    assert run("--set", "clean.max_refused=0.5", *dates) == 0
+    assert contents(read) == before
+    assert run("--set", "clean.max_refused=0.5", "--set", "clean.duplicates.near_seconds=0", *dates) == 0
+    changed = {json.loads(r)["date"] for r in set(contents(read)["events"]) ^ set(before["events"])}
+    assert changed <= {"2024-01-09", "2024-01-10"}
+    assert run("--set", "clean.max_refused=0.5", "--force") == 0
+
+
+# Small logs of one kind of trouble each
+
+
+class Log:
+    """A CSV log and the configuration that reads it."""
+
+    def __init__(self, folder: Path, lines: list[str], clean: str = "{}") -> None:
+        (folder / "log.csv").write_text("\n".join(["u,i,t,v", *lines]) + "\n")
+        columns = "{user_id: u, item_id: i, event_time: t, value: v}"
+        (folder / "conf.yaml").write_text(
+            f"warehouse: {folder}/warehouse\n"
+            f"source: {{events: {{path: {folder}/log.csv, columns: {columns}, time: {{unit: text}}}}}}\n"
+            f"clean: {clean}\n"
+        )
+        self.folder = folder
+
+    def run(self, *more: str) -> int:
+        return main(["--config", str(self.folder / "conf.yaml"), *more])
+
+
+GOOD = ["a,x,2024-01-01 10:00:00,1", "a,y,2024-01-02 10:00:00,2", "b,x,2024-01-02 10:00:00,3"]
+
+
+def test_too_many_refused_rows_end_with_3_after_they_went_to_quarantine(spark, tmp_path, capsys):
+    log = Log(tmp_path, [*GOOD, ",x,2024-01-01 10:00:00,1"])
+    assert log.run() == 3
+    message = capsys.readouterr().err
+    assert "at most 20.0% of the rows may be refused (clean.max_refused). Refused 1 of 4: {'user_id_missing': 1}" in message
+    [row] = spark.read.format("delta").load(f"{tmp_path}/warehouse/quarantine").collect()
+    assert (row.reasons, row.position, row.date) == (["user_id_missing"], 3, NEW_YEAR)
+    assert json.loads(row.raw) == {"i": "x", "t": "2024-01-01 10:00:00", "v": "1"}
+    assert not (tmp_path / "warehouse" / "events").exists()
+
+
+def test_a_log_of_refused_rows_only_ends_with_3(tmp_path, capsys):
+    assert Log(tmp_path, ["a,x,soon,1", "a,y,2024-01-02,two"], clean="{max_refused: 1}").run() == 3
+    assert "every row of" in capsys.readouterr().err
+
+
+def test_a_check_that_must_not_fail_ends_with_3(tmp_path, capsys):
+    clean = "{max_refused: 1, checks: [{column: value, between: [0, 2], otherwise: fail}]}"
+    assert Log(tmp_path, GOOD, clean).run() == 3
+    assert "no row may break value_out_of_range (clean.checks, otherwise: fail)" in capsys.readouterr().err
+
+
+def test_a_date_without_events_ends_with_4(tmp_path, capsys):
+    assert Log(tmp_path, GOOD).run("--date", "2024-03-01") == 4
+    assert "events: there must be rows from 2024-03-01 to 2024-03-01. Found none in" in capsys.readouterr().err
+
+
+def test_a_file_with_nothing_but_a_header_and_no_file_end_with_4(tmp_path, capsys):
+    log = Log(tmp_path, [])
+    assert log.run() == 4
+    assert "events: there must be rows. Found none in" in capsys.readouterr().err
+    (tmp_path / "log.csv").unlink()
+    assert log.run() == 4
+    assert f"{tmp_path}/log.csv: there must be at least one file" in capsys.readouterr().err
+
+
+def test_days_can_be_cleaned_one_by_one_and_entities_without_source_are_empty_tables(spark, tmp_path):
+    log = Log(tmp_path, [*GOOD, "c,x,soon,1"], clean="{max_refused: 0.5}")
+    for day in ("2024-01-01", "2024-01-02", "2024-01-01"):
+        assert log.run("--date", day, "--force") == 0
+    warehouse = tmp_path / "warehouse"
+    events = spark.read.format("delta").load(f"{warehouse}/events").orderBy("date", "user_id").collect()
+    assert [(r.user_id, r.item_id, r.value) for r in events] == [("a", "x", 1.0), ("a", "y", 2.0), ("b", "x", 3.0)]
+    assert spark.read.format("delta").load(f"{warehouse}/quarantine").count() == 1  # found by each run, kept once
+    for table in ("items", "users", "statistics"):
+        assert spark.read.format("delta").load(f"{warehouse}/{table}").count() == 0
+
+
+@pytest.mark.parametrize("format_", ["csv", "json", "parquet", "delta"])
+def test_the_same_rows_in_any_format_are_the_same_events(spark, tmp_path, format_):
+    rows = [("u1", "i1", "buy", 2.5, "2024-05-01 12:00:00"), ("u2", "i2", "view", None, "2024-05-01 12:00:01")]
+    frame = spark.createDataFrame(rows, "u string, i string, a string, v double, t string").coalesce(1)
+    if format_ in ("parquet", "delta"):
+        frame = frame.withColumn("t", F.col("t").cast("timestamp"))
+    writer = frame.write.format(format_)
+    (writer.option("header", True) if format_ == "csv" else writer).save(str(tmp_path / "log"))
+    columns = {"user_id": "u", "item_id": "i", "event_type": "a", "value": "v", "event_time": "t"}
+    source = EventSource.model_validate(
+        {"path": str(tmp_path / "log"), "format": format_, "columns": columns, "time": {"unit": "text"}}
+    )
+    parsed = parse_events(
+        read_raw(spark, "events", source), source, datetime.date(1990, 1, 1), datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC)
+    )
+    found = parsed.select(
+        "user_id", "item_id", "event_type", "value", F.date_format("event_time", "yyyy-MM-dd HH:mm:ss"), "reasons"
+    )
+    assert [tuple(r) for r in found.orderBy("user_id").collect()] == [(*row, []) for row in rows]
+
+
+# Real data
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "refused", "users", "items"),
+    [
+        ("movielens-small", 100_836, {}, 610, 9_742),
+        ("movielens-100k", 100_000, {}, 943, 1_682),
+        ("movielens-1m", 1_000_209, {"events_refused_event_time_missing": 598}, 6_040, 3_883),
+    ],
+)
+def test_every_row_of_movielens_is_accounted_for(spark, tmp_path, monkeypatch, name, rows, refused, users, items):
+    if not (DATA / "movielens").exists():
+        pytest.skip(f"no MovieLens under {DATA}")
+    monkeypatch.setenv("LAKEFORMER_DATA", str(DATA))
+    monkeypatch.setenv("LAKEFORMER_WAREHOUSE", str(tmp_path))
+    assert main(["--config", str(ROOT / f"conf/{name}.yaml")]) == 0
+    read = {t: spark.read.format("delta").load(f"{tmp_path}/{t}") for t in ("runs", "events", "items")}
+    run = read["runs"].head()
+    assert (run.rows_in, run.rows_out) == (rows, rows - sum(refused.values()))
+    assert {k: n for k, n in run.counts.items() if "refused" in k} == refused
+    assert read["events"].select("user_id").distinct().count() == users
+    assert (read["items"].count(), read["items"].where("size(categories) = 0").count() < items / 50) == (items, True)
+    titled = {r.title for r in read["items"].where("item_id = '1'").collect()}
+    assert titled == {"Toy Story (1995)"}
