@@ -33,11 +33,7 @@ def fallback_chains(
         POPULAR: segments.crossJoin(_first(popularity, [], depth)).select(*columns),
         POPULAR_IN_SEGMENT: _first(by_segment, ["segment"], depth).select(*columns),
     }
-    steps = [
-        candidates[source].withColumns({"source": F.lit(source), "step": F.lit(step)}) for step, source in enumerate(chain)
-    ]
-    if not steps:
-        nothing = candidates[POPULAR].limit(0).withColumns({"source": F.lit(""), "step": F.lit(0)})
+    nothing = candidates[POPULAR].limit(0).withColumns({"source": F.lit(""), "step": F.lit(0)})
     steps = [candidates[name].withColumns({"source": F.lit(name), "step": F.lit(place)}) for place, name in enumerate(chain)]
     every = reduce(DataFrame.unionByName, steps, nothing)
     earliest = F.row_number().over(Window.partitionBy("segment", "index").orderBy("step"))

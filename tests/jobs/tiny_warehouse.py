@@ -1,0 +1,201 @@
+"""A warehouse of a few users and items with an untrained model: what score_users and evaluate_model start from."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import deltalake
+import numpy as np
+import pyarrow as pa
+import yaml
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.types import to_arrow_schema
+
+from features.tables import all_tables
+from jobs.runtime.config import Scenario, load
+from models.config import ModelConfig
+from models.export import export_model
+from models.inputs import FIRST, HISTORY, UNKNOWN, ItemContent, Sizes
+from models.transformer import Recommender
+
+DAY0 = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
+MAX_LENGTH, CATEGORIES = 4, 2
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """The warehouse and the scenario that points to it."""
+
+    spark: SparkSession
+    root: Path
+    conf: str
+
+    @property
+    def scenario(self) -> Scenario:
+        return load(self.conf)
+
+    def path(self, name: str) -> str:
+        return str(self.root / "warehouse" / name)
+
+    def table(self, name: str) -> DataFrame:
+        return self.spark.read.format("delta").load(self.path(name))
+
+    def version(self, name: str) -> int:
+        return deltalake.DeltaTable(self.path(name)).version()
+
+    def write(self, name: str, rows: Sequence[dict[str, Any]], mode: str = "overwrite") -> None:
+        """Writes a table of ours in milliseconds, where Spark would take seconds."""
+        table = all_tables(self.scenario.features)[name]
+        schema = to_arrow_schema(table.schema)
+        schema = pa.schema([field.with_nullable(True) for field in schema])
+        columns = pa.Table.from_pylist([{c.name: row[c.name] for c in table.columns} for row in rows], schema)
+        deltalake.write_deltalake(self.path(name), columns, mode=mode, partition_by=list(table.partitions) or None)
+
+
+def event(user: str, item: str, day: int, order: int = 0, **other: Any) -> dict[str, Any]:
+    time = DAY0 + datetime.timedelta(days=day, hours=10)
+    base = {
+        "event_id": f"{user}-{item}-{day}-{order}", "user_id": user, "item_id": item, "event_type": "view", "value": None,
+        "event_time": time, "tie_order": order, "session_id": None, "context": {}, "date": time.date(), "month": f"{time:%Y-%m}",
+    }  # fmt: skip
+    return base | other
+
+
+def item(item_id: str, categories: Sequence[str] = ("a",), price: float = 1.0) -> dict[str, Any]:
+    return {
+        "item_id": item_id, "title": f"Title of {item_id}", "categories": list(categories), "categories_imputed": False,
+        "tags": [], "price": price, "price_imputed": False, "year": 2000.0, "year_imputed": False, "text": None, "media": None,
+        "attributes": {},
+    }  # fmt: skip
+
+
+def user(user_id: str, segment: str | None = None) -> dict[str, Any]:
+    return {"user_id": user_id, "segment": segment, "age": None, "age_imputed": False, "attributes": {}}
+
+
+def history(items: Sequence[int], length: int) -> dict[str, list]:
+    """The arrays of models.inputs.HISTORY for a window of item indices."""
+    padding = [0] * (length - len(items))
+    ones = [1] * len(items) + padding
+    return {
+        "item_ids": [*items, *padding], "event_types": [2 * x for x in ones], "values": [0.0] * length, "gaps": ones,
+        "request_gaps": ones, "request_hours": ones, "request_weekdays": ones, "user_features": [0.0] * length,
+    }  # fmt: skip
+
+
+def example(user_id: str, split: str, before: Sequence[int], target: int, length: int) -> dict[str, Any]:
+    """The row of `sequences` that judges one target by the events before it."""
+    window = list(before)[-MAX_LENGTH:]
+    padding, last = [0] * (length - len(window)), [0] * (len(window) - 1)
+    return history(window, length) | {
+        "example_id": f"{user_id}|{split}|0", "user_id": user_id, "user_index": UNKNOWN, "events": len(window), "last_time": DAY0,
+        "target_time": DAY0, "targets": [*window[1:], target, *padding], "weights": [*last, 1, *padding],
+        "target_values": [0.0] * length, "target_value_weights": [0.0] * length, "split": split, "length": length,
+    }  # fmt: skip
+
+
+def _scenario(root: Path) -> dict[str, Any]:
+    columns = {"user_id": "u", "item_id": "i", "event_time": "t"}
+    return {
+        "name": "tiny",
+        "warehouse": str(root / "warehouse"),
+        "source": {"events": {"path": "e.csv", "format": "csv", "columns": columns}},
+        "sequences": {"max_length": MAX_LENGTH, "min_length": 2, "max_categories": CATEGORIES},
+        "features": {"user": [{"count": "events", "days": [7]}], "item": [{"count": "events", "days": [7]}]},
+        "scoring": {"top_k": 3},
+        "evaluation": {"cutoffs": [1, 2, 5], "report_users": 2},
+    }
+
+
+def make(
+    spark: SparkSession, root: Path, walks: dict[str, Sequence[str]], items: Sequence[str], users: Sequence[dict[str, Any]]
+) -> Tiny:
+    """The tables that scoring and evaluation read, as the jobs before them would leave them; one event a day.
+
+    Args:
+        walks: the items of each user's events, oldest first; one that `items` lacks is unknown to the vocabulary.
+        items: the catalogue, in order of index.
+    """
+    conf = root / "tiny.yaml"
+    conf.write_text(yaml.safe_dump(_scenario(root)), encoding="utf-8")
+    tiny = Tiny(spark, root, str(conf))
+    events = [event(u, i, day) for u, walk in walks.items() for day, i in enumerate(walk)]
+    tiny.write("events", events)
+    tiny.write("items", [item(i) for i in items])
+    tiny.write("users", users)
+    as_of = max(e["date"] for e in events) + datetime.timedelta(days=1)
+    days = {(e["user_id"], e["date"]) for e in events} | {(u, as_of) for u in walks}
+    features = [{"user_id": u, "date": d, "month": f"{d:%Y-%m}", "events_count_7d": 1} for u, d in sorted(days)]
+    tiny.write("user_features", features)
+    fitted = {"owner": "user_features", "column": "events_count_7d", "group": "", "label": None, "fitted_until": DAY0}
+    tiny.write("statistics", [fitted | {"statistic": s, "number": n} for s, n in (("mean", 0.5), ("std", 2.0))])
+    tiny.write("user_vocabulary", [{"user_id": u, "index": n} for n, u in enumerate(walks, FIRST)])
+    labels = [("event_type", "view", 2), ("categories", "a", 2), ("categories", "b", 3)]
+    tiny.write("label_vocabulary", [dict(zip(("column", "label", "index"), label, strict=True)) for label in labels])
+    write_vocabulary(tiny, items, walks)
+    write_sequences(tiny, items, walks)
+    return tiny
+
+
+def write_vocabulary(tiny: Tiny, items: Sequence[str], walks: dict[str, Sequence[str]]) -> None:
+    """item_vocabulary and item_content; training events are all but the last two of a user who has three or more."""
+    train = [i for walk in walks.values() for i in (walk[:-2] if len(walk) > 2 else walk)]
+    tiny.write("item_vocabulary", [{"item_id": i, "index": n} for n, i in enumerate(items, FIRST)])
+    rows = [
+        {"index": n, "item_id": i, "categories": [n % 3 + 1, 0] if i else [0, 0], "numbers": [n / 10, 1.0, 0.0, 0.0], "train_events": train.count(i)}
+        for n, i in enumerate(["", "", *items])
+    ]  # fmt: skip
+    tiny.write("item_content", rows)
+
+
+def write_sequences(tiny: Tiny, items: Sequence[str], walks: dict[str, Sequence[str]]) -> None:
+    """The valid and test rows of leave_one_out."""
+    index, rows = {i: n for n, i in enumerate(items, FIRST)}, []
+    for u, walk in walks.items():
+        path = [index.get(i, UNKNOWN) for i in walk]
+        for split, at in (("valid", len(path) - 2), ("test", len(path) - 1)):
+            if len(path) > 2:
+                rows.append(example(u, split, path[:at], path[at], 2 if at <= 2 else MAX_LENGTH))
+    tiny.write("sequences", rows)
+
+
+def content_of(tiny: Tiny) -> ItemContent:
+    rows = sorted(deltalake.DeltaTable(tiny.path("item_content")).to_pyarrow_table().to_pylist(), key=lambda r: r["index"])
+    return ItemContent(
+        categories=np.array([r["categories"] for r in rows], np.int32),
+        numbers=np.array([r["numbers"] for r in rows], np.float32),
+        train_events=np.array([r["train_events"] for r in rows], np.int64),
+    )
+
+
+def with_model(tiny: Tiny, model_id: str = "m1", seed: int = 7) -> Recommender:
+    """Exports an untrained model and adds its row to `models`; returns it, to compare with."""
+    content = content_of(tiny)
+    sizes = Sizes(
+        items=len(content.train_events), categories=4, event_types=3, user_features=1, item_numbers=4,
+        item_categories=CATEGORIES, max_length=MAX_LENGTH,
+    )  # fmt: skip
+    model = Recommender(ModelConfig(dim=8, dropout=0.0), sizes, seed=seed)
+    folder = tiny.root / "exports" / model_id
+    folder.parent.mkdir(exist_ok=True)
+    sample = {name: np.array([values]) for name, values in history([2, 3], MAX_LENGTH).items()}
+    export_model(model, content, folder, sample, {"model_id": model_id})
+    row = {
+        "model_id": model_id, "created_at": DAY0 + datetime.timedelta(days=seed), "config": "{}", "config_hash": "0",
+        "code_version": "0", "inputs": {n: tiny.version(n) for n in ("item_content", "statistics", "sequences")},
+        "packages": {"numpy": np.__version__}, "seed": seed, "steps": 0, "rows": 0, "metrics": {}, "sizes": asdict(sizes),
+        "export_path": str(folder),
+    }  # fmt: skip
+    tiny.write("models", [row], mode="append")
+    return model
+
+
+def states_of(model: Recommender, tiny: Tiny, rows: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The model's own states and item vectors, by TensorFlow."""
+    vectors = model.item_vectors(content_of(tiny)).numpy()
+    tensors = {i.name: np.asarray(rows[i.name], i.dtype) for i in HISTORY}
+    return model.states(tensors, vectors).numpy(), vectors
