@@ -8,6 +8,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs.runtime.session import build_session
+from tests.scenario import Scenario, make_raw
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +27,14 @@ def spark() -> Iterator[SparkSession]:
     session.sparkContext.setLogLevel("ERROR")
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def pipeline(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Scenario:
+    """The small scenario after one undisturbed run of everything. Tests read it; those that change tables make their own."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    from jobs import run_pipeline
+
+    scenario = Scenario(make_raw(folder / "raw"), folder / "warehouse")
+    assert run_pipeline.main(scenario.arguments()) == 0
+    return scenario

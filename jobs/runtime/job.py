@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from jobs.runtime.config import Scenario, digest, load
 from jobs.runtime.errors import ConfigError, exit_code
 from jobs.runtime.logs import JsonLog
 from jobs.runtime.session import build_session
+from jobs.runtime.sources import raw_files
 from jobs.runtime.version import code_version
 from jobs.runtime.warehouse import Warehouse
 
@@ -54,6 +54,10 @@ class Job:
         log = JsonLog(run_id=given.run_id, job=self.name)
         try:
             run = Run(spark, config, given, self, log)
+        except ConfigError as error:
+            return _failed(log, error)
+        try:
+            run.pin()
             if given.dry_run:
                 print(run.plan())
                 return 0
@@ -61,8 +65,10 @@ class Job:
             if not given.force and run.is_up_to_date():
                 log.write("up_to_date", outputs=run.row.outputs)
                 return 0
-        except Exception as error:
+        except ConfigError as error:  # nothing to write the ledger with
             return _failed(log, error)
+        except Exception as error:
+            return _failed(log, error) if given.dry_run else run.finish(error)
         return run.perform()
 
 
@@ -74,20 +80,27 @@ class Run:
         self.start, self.end, self.logger = given.start, given.end, log
         self.tables = all_tables(config.features)
         self.warehouse = Warehouse(spark, config.warehouse, config.catalog)
-        self.versions = {name: v for name in job.reads if (v := self.warehouse.version(name)) is not None}
-        self.raw = self._raw_files() if job.reads_raw_files else []
-        dates = {"start": given.start, "end": given.end}
+        self.versions: dict[str, int] = {}
+        self.raw: list[tuple[str, int, int]] = []
         self.row = ledger.RunRow(
             run_id=given.run_id,
             job=job.name,
             started_at=datetime.datetime.now(datetime.UTC),
-            arguments=json.dumps(dates, default=str),
+            arguments=json.dumps({"start": given.start, "end": given.end}, default=str),
             config_hash=config.hash(),
-            fingerprint=digest(
-                [job.name, config.dump(*job.sections, "warehouse"), code_version(), dates, self.versions, self.raw]
-            ),
-            inputs=dict(self.versions),
         )
+
+    def pin(self) -> None:
+        """Fixes what the run reads: versions of tables, and raw files.
+
+        Raises:
+            NoInputError: there is no raw file.
+        """
+        self.versions = {name: v for name in self.job.reads if (v := self.warehouse.version(name)) is not None}
+        self.row.inputs = dict(self.versions)
+        self.raw = self._raw_files() if self.job.reads_raw_files else []
+        sections = self.config.dump(*self.job.sections, "warehouse")
+        self.row.fingerprint = digest([self.job.name, sections, code_version(), self.row.arguments, self.versions, self.raw])
 
     # Tables
 
@@ -175,20 +188,26 @@ class Run:
         return all(self.warehouse.version(name) == v for name, v in own.items())
 
     def perform(self) -> int:
-        """Builds, then writes the ledger row; returns the exit code."""
-        self.row.outputs, started, code = {}, time.monotonic(), 0
+        """Builds, then ends; returns the exit code."""
+        self.row.outputs = {}
         self.log("start", inputs=self.versions, start=self.start, end=self.end)
         try:
             self.job.build(self)
         except Exception as error:
-            code = _failed(self.logger, error)
-            self.row.error = str(error)
+            return self.finish(error)
         finally:
             self.spark.catalog.clearCache()
-        self.row.seconds, self.row.exit_code = round(time.monotonic() - started, 3), code
-        ledger.record(self.warehouse, self.row)
-        self.log("end", seconds=self.row.seconds, exit_code=code, outputs=self.row.outputs, counts=self.row.counts)
-        return code
+        return self.finish()
+
+    def finish(self, error: Exception | None = None) -> int:
+        """Writes the ledger row; returns the exit code."""
+        row = self.row
+        row.seconds = round((datetime.datetime.now(datetime.UTC) - row.started_at).total_seconds(), 3)
+        if error is not None:
+            row.exit_code, row.error = _failed(self.logger, error), str(error)
+        ledger.record(self.warehouse, row)
+        self.log("end", seconds=row.seconds, exit_code=row.exit_code, outputs=row.outputs, counts=row.counts)
+        return row.exit_code
 
     def plan(self) -> str:
         """What the run would read and write, for people."""
@@ -203,8 +222,6 @@ class Run:
         return "\n".join(lines)
 
     def _raw_files(self) -> list[tuple[str, int, int]]:
-        from jobs.runtime.sources import raw_files
-
         source = self.config.source
         given = [s for s in (source.events, source.items, source.tags, source.users) if s is not None]
         return [f for s in given for f in raw_files(self.spark, s, self.start, self.end)]

@@ -20,7 +20,7 @@ class RunRow:
     started_at: datetime.datetime
     arguments: str
     config_hash: str
-    fingerprint: str
+    fingerprint: str = ""
     seconds: float = 0.0
     inputs: dict[str, int] = field(default_factory=dict)
     outputs: dict[str, int] = field(default_factory=dict)

@@ -40,13 +40,21 @@ def equals(**values: str | datetime.date) -> str:
     )
 
 
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "java_exception", error)).splitlines()[0]
+
+
 class Warehouse:
     """The tables under one folder."""
 
     def __init__(self, spark: SparkSession, root: str, catalog: str | None = None) -> None:
         self.spark = spark
         # An absolute path, since executors and other tools do not share our working directory.
-        self.root = self._file_system(root).makeQualified(self._hadoop_path(root)).toString().removeprefix("file:").rstrip("/")
+        try:
+            qualified = self._file_system(root).makeQualified(self._hadoop_path(root)).toString()
+        except Exception as error:  # no such kind of file system, or it cannot be reached
+            raise ConfigError(f"warehouse: must be a path that Spark can use. Received {root!r}: {_reason(error)}") from error
+        self.root = qualified.removeprefix("file:").rstrip("/")
         self.catalog = catalog
 
     def path(self, name: str) -> str:
@@ -73,8 +81,9 @@ class Warehouse:
             system.create(path, True).close()
             system.delete(path, False)
         except Exception as error:
-            reason = str(getattr(error, "java_exception", error)).splitlines()[0]
-            raise ConfigError(f"warehouse: must be a folder that can be written. Received {self.root!r}: {reason}") from error
+            raise ConfigError(
+                f"warehouse: must be a folder that can be written. Received {self.root!r}: {_reason(error)}"
+            ) from error
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:
         """The table at a version (the newest where none is given), with exactly its columns.

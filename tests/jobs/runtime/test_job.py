@@ -144,3 +144,24 @@ def test_an_input_that_is_not_there_ends_the_run_with_4(
 ) -> None:
     assert call(build=lambda run: run.count("rows", run.read("sequences").count())) == 4
     assert "sequences: there is no table at" in capsys.readouterr().err
+
+
+def test_a_missing_raw_file_ends_the_run_with_4_and_is_in_the_ledger(warehouse: Warehouse, tmp_path: Path) -> None:
+    config = tmp_path / "scenario.yaml"
+    config.write_text(
+        f"warehouse: {warehouse.root}\nsource:\n  events: {{path: {tmp_path}/no.csv, "
+        "columns: {user_id: u, item_id: i, event_time: t}}\n"
+    )
+    job = Job("read_raw", copy_items, reads_raw_files=True)
+    assert job.main(["--config", str(config)]) == 4
+    (row,) = runs(warehouse)
+    assert (row["exit_code"], "no.csv: there must be at least one file" in str(row["error"])) == (4, True)
+
+
+def test_a_warehouse_on_an_unknown_file_system_ends_with_2(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "scenario.yaml"
+    config.write_text("warehouse: nofs://x\nsource: {events: {path: x, columns: {user_id: u, item_id: i, event_time: t}}}")
+    assert Job("idle", copy_items).main(["--config", str(config)]) == 2
+    assert "warehouse: must be a path that Spark can use. Received 'nofs://x'" in capsys.readouterr().err

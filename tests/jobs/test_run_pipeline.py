@@ -1,0 +1,67 @@
+import json
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from jobs import run_pipeline
+from jobs.runtime.warehouse import Warehouse
+from tests.contents import contents
+from tests.scenario import Scenario
+
+TABLES = (
+    "events", "quarantine", "items", "users", "statistics", "user_days", "item_days", "user_features", "item_features",
+    "item_vocabulary", "user_vocabulary", "label_vocabulary", "item_content", "sequences", "models",
+    "item_vectors", "user_vectors", "recommendations", "metrics",
+)  # fmt: skip
+
+
+def versions(spark: SparkSession, scenario: Scenario) -> dict[str, int | None]:
+    warehouse = Warehouse(spark, str(scenario.warehouse))
+    return {name: warehouse.version(name) for name in (*TABLES, "runs")}
+
+
+def test_a_pipeline_run_again_writes_nothing(spark: SparkSession, pipeline: Scenario) -> None:
+    before = versions(spark, pipeline)
+    assert None not in before.values()
+    assert run_pipeline.main(pipeline.arguments()) == 0
+    assert versions(spark, pipeline) == before
+
+
+def test_a_pipeline_that_failed_goes_on_from_the_step_that_failed(
+    spark: SparkSession, pipeline: Scenario, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenario = Scenario(pipeline.raw, tmp_path / "warehouse")
+    lines = "sequences.split={by: global_time, valid_from: 1990-01-01, test_from: 1990-01-02}"  # nothing to train on
+    assert run_pipeline.main(scenario.arguments("--set", lines)) == 4
+    assert "run_pipeline: build_sequences ended with 4. The same command goes on from there." in capsys.readouterr().err
+    assert run_pipeline.main(scenario.arguments()) == 0
+    log = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
+    skipped = [line["job"] for line in log if line["step"] == "up_to_date"]
+    assert skipped == ["clean_events", "build_features"]
+    assert contents(spark, str(scenario.warehouse), TABLES[:13]) == contents(spark, str(pipeline.warehouse), TABLES[:13])
+
+
+def test_a_dry_run_of_the_pipeline_writes_nothing(
+    spark: SparkSession, pipeline: Scenario, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenario = Scenario(pipeline.raw, tmp_path / "warehouse")
+    assert run_pipeline.main(scenario.arguments("--dry-run")) == 0
+    assert not scenario.warehouse.exists()
+    plan = capsys.readouterr().out
+    assert all(f"writes {name}" in plan for name in TABLES)
+
+
+def test_the_summary_shows_rows_quality_and_titles(
+    spark: SparkSession, pipeline: Scenario, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_pipeline.main(pipeline.arguments()) == 0
+    summary = capsys.readouterr().out
+    warehouse = Warehouse(spark, str(pipeline.warehouse))
+    assert f"{spark.read.format('delta').load(warehouse.path('events')).count():,}" in summary
+    title = (
+        spark.read.format("delta").load(warehouse.path("recommendations")).where("source = 'model' AND rank = 1")
+        .orderBy("user_id").join(spark.read.format("delta").load(warehouse.path("items")), "item_id").select("title").head()
+    )  # fmt: skip
+    assert title is not None and title[0] in summary
+    assert "popularity" in summary and "report.html" in summary
