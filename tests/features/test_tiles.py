@@ -1,0 +1,53 @@
+from features.config import Feature
+from features.tables import conform, day_table
+from features.tiles import day_tiles
+from tests.features.rows import Event, at, events_frame, items_frame
+
+EVENTS = [
+    Event("u", "i1", at(1, 3), "view", 2.0),
+    Event("u", "i1", at(1, 4), "buy", None),
+    Event("u", "i2", at(1, 5), "buy", 5.0),
+    Event("u", "i3", at(1, 6), "view", 1.0),
+    Event("u", "i1", at(2), "view", None),
+    Event("w", "i9", at(1), "buy", 3.0),
+]
+ITEMS = {"i1": {"categories": ["a", "b"]}, "i2": {"categories": ["b"]}, "i3": {}}
+
+
+def _tiles(spark, features, entity="user"):
+    tiles = day_tiles(events_frame(spark, EVENTS), items_frame(spark, ITEMS), entity, features)
+    return {(r[0], r["date"].day): r.asDict() for r in conform(tiles, day_table(entity, features)).collect()}
+
+
+def test_a_tile_counts_each_event_once_however_many_categories_its_item_has(spark):
+    tiles = _tiles(spark, (Feature(sum="value"), Feature(share="categories")))
+    assert (tiles["u", 1]["events"], tiles["u", 1]["value_sum"], tiles["u", 1]["value_count"]) == (4, 8.0, 3)
+    assert tiles["u", 1]["category_events"] == {"a": 2, "b": 3}
+
+
+def test_a_tile_of_items_without_categories_and_values_is_empty_and_not_null(spark):
+    tiles = _tiles(spark, (Feature(sum="value"), Feature(share="categories")))
+    assert tiles["w", 1]["category_events"] == {}  # i9 is in no catalogue
+    assert (tiles["u", 2]["value_sum"], tiles["u", 2]["value_count"]) == (0.0, 0)
+
+
+def test_a_measure_of_one_event_type_leaves_the_others_out(spark):
+    tiles = _tiles(spark, (Feature(sum="value", event_type="buy"), Feature(share="categories", event_type="buy")))
+    assert (tiles["u", 1]["buy_events"], tiles["u", 1]["buy_value_sum"]) == (2, 5.0)
+    assert tiles["u", 1]["buy_category_events"] == {"a": 1, "b": 2}
+    assert (tiles["u", 2]["buy_events"], tiles["u", 2]["buy_category_events"]) == (0, {})
+
+
+def test_item_tiles_have_a_row_for_each_item_and_day(spark):
+    tiles = _tiles(spark, (Feature(count="events"),), "item")
+    assert {key: tile["events"] for key, tile in tiles.items()} == {
+        ("i1", 1): 2,
+        ("i2", 1): 1,
+        ("i3", 1): 1,
+        ("i1", 2): 1,
+        ("i9", 1): 1,
+    }
+
+
+def test_without_features_a_tile_says_only_that_there_was_an_event(spark):
+    assert set(_tiles(spark, ())) == {("u", 1), ("u", 2), ("w", 1)}
