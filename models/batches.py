@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from typing import Generic, TypeVar
 
@@ -18,7 +18,7 @@ _END = object()
 
 def lane_batches(
     plan: EpochPlan, lanes: Sequence[int], user_features: int, first_step: int = 0
-) -> Iterator[tuple[Batch, ...]]:
+) -> Generator[tuple[Batch, ...]]:
     """For each step from `first_step` on, one batch for each of `lanes`, in their order.
 
     Raises:
@@ -31,7 +31,8 @@ def lane_batches(
         for length in plan.steps[first_step:]:
             if length not in readers:
                 readers[length] = [
-                    open_readers.enter_context(LaneReader(plan, length, lane, user_features, batches=taken[length])) for lane in lanes
+                    open_readers.enter_context(LaneReader(plan, length, lane, user_features, batches=taken[length]))
+                    for lane in lanes
                 ]
             batches = tuple(reader.next_batch() for reader in readers[length])
             left[length] -= 1
@@ -47,7 +48,7 @@ class Prefetched(Generic[T]):
     `waited` is how many seconds the consumer has spent waiting. An exception of the producer is raised at the consumer.
     """
 
-    def __init__(self, make: Callable[[], Iterator[T]], ahead: int = 2):
+    def __init__(self, make: Callable[[], Generator[T]], ahead: int = 2):
         self.waited = 0.0
         self._queue: queue.Queue[object] = queue.Queue(maxsize=ahead)
         self._stop = threading.Event()
@@ -71,9 +72,9 @@ class Prefetched(Generic[T]):
         self._stop.set()
         self._thread.join()
 
-    def _produce(self, make: Callable[[], Iterator[T]]) -> None:
+    def _produce(self, make: Callable[[], Generator[T]]) -> None:
         try:
-            with closing(make()) as elements:  # type: ignore[type-var]
+            with closing(make()) as elements:
                 for element in elements:
                     if not self._put(element):
                         return

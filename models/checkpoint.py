@@ -55,5 +55,6 @@ class Checkpoints:
         different = [f"{k}={there.get(k)}, here {here.get(k)}" for k in sorted(there | here) if there.get(k) != here.get(k)]
         if different:
             raise CheckpointError(
-                f"{self._folder}: its checkpoint is of another run: {'; '.join(different)}. Use another folder, or put this one aside."
+                f"{self._folder}: its checkpoint is of another run: {'; '.join(different)}. "
+                "Use another folder, or put this one aside."
             )

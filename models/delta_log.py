@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import fsspec
+import fsspec  # type: ignore[import-untyped]
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
@@ -20,8 +20,8 @@ from models.errors import StreamError
 # Reader features that change nothing about the rows of a file.
 HARMLESS = {"timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"}
 WAYS_OUT = {
-    "deletionVectors": "its deleted rows would come back. Set delta.enableDeletionVectors=false, run REORG TABLE ... APPLY (PURGE), "
-    "then ALTER TABLE ... DROP FEATURE deletionVectors",
+    "deletionVectors": "its deleted rows would come back. Set delta.enableDeletionVectors=false, run REORG TABLE ... "
+    "APPLY (PURGE), then ALTER TABLE ... DROP FEATURE deletionVectors",
     "columnMapping": "its columns would be read as null. Write the table anew with delta.columnMapping.mode=none",
 }
 
@@ -48,7 +48,9 @@ def table_files(path: str, version: int) -> tuple[TableFile, ...]:
     files = []
     for uri, action in zip(table.file_uris(), actions, strict=True):
         if not uri.endswith(action["path"]):
-            raise StreamError(f"{path}: delta-rs lists its files and their statistics in different orders. Use deltalake 1.6.6.")
+            raise StreamError(
+                f"{path}: delta-rs lists its files and their statistics in different orders. Use deltalake 1.6.6."
+            )
         partitions = {name: str(action[f"partition.{name}"]) for name in partitioned_by}
         files.append(TableFile(uri, _rows(path, version, uri, action.get("num_records")), partitions))
     return tuple(sorted(files, key=lambda f: f.uri))

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from models.config import ModelConfig, Section, TrainingConfig
 from models.inputs import Sizes
@@ -29,7 +29,7 @@ class TrainSpec(Section):
     sizes: Sizes
     folder: str  # of checkpoints: a path that every worker sees
     export: str | None = None  # folder that the chief exports the best weights to; null: no export
-    versions: dict[str, int] = {}  # Delta version of each further table behind `sequences`, for the card
+    versions: dict[str, int] = Field(default_factory=dict)  # Delta version of each table that was read, for the card
     threads: PositiveInt | None = None  # of one worker; null: all cores
     gpu: bool = False  # use one GPU a worker where there is one
 

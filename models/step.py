@@ -47,7 +47,12 @@ class Stepper:
     """
 
     def __init__(
-        self, model: Recommender, optimizer: keras.optimizers.Optimizer, content: ItemContent, losses: LossWeights, cluster: Cluster
+        self,
+        model: Recommender,
+        optimizer: keras.optimizers.Optimizer,
+        content: ItemContent,
+        losses: LossWeights,
+        cluster: Cluster,
     ) -> None:
         self._model, self._optimizer, self._content = model, optimizer, content
         self._weights, self._cluster = losses, cluster

@@ -79,9 +79,7 @@ class LaneReader(AbstractContextManager["LaneReader"]):
             self._reader.join()
             self._reader = None
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
 
     def _open(self) -> Any:
@@ -138,7 +136,7 @@ class LaneReader(AbstractContextManager["LaneReader"]):
 
     def _next_chunk(self) -> Batch | None:
         try:
-            chunk = next(self._reader)  # type: ignore[call-overload]
+            chunk = next(self._reader)  # type: ignore[arg-type]
         except StopIteration:
             return None
         except (OSError, RuntimeError, ValueError, AttributeError, pa.ArrowException) as error:  # AttributeError: a null array

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -37,7 +36,12 @@ class Log(Protocol):
 
 @dataclass(frozen=True)
 class Trained:
-    """steps: of the weights that were kept; rows: of an epoch, as counted; metrics: of the kept weights, the last loss, seconds."""
+    """What came of a run.
+
+    steps    optimiser steps of the weights that were kept
+    rows     training rows of an epoch, as streamed
+    metrics  losses of the last epoch, seconds of this process, validation metrics of the kept weights
+    """
 
     steps: int
     rows: int
@@ -62,6 +66,7 @@ def train(spec: TrainSpec, cluster: Cluster, watchdog: Watchdog, log: Log, progr
     run.keep_best()
     if cluster.is_chief and spec.export:
         run.export(spec.export)
+    cluster.sum(tf.constant(0.0))  # nobody leaves before the chief is done: a worker that leaves looks like one that died
     return run.result(time.monotonic() - start)
 
 
@@ -78,8 +83,8 @@ class TrainingRun:
         self._steps_per_epoch = len(self._plan(0).steps)
         if not self._steps_per_epoch:
             raise StreamError(
-                f"{spec.sequences.path}: version {spec.sequences.version} has no training rows (split = 'train'), nothing to train on. "
-                "Check the split of the sequences section, and that there are users with enough events."
+                f"{spec.sequences.path}: version {spec.sequences.version} has no training rows (split = 'train'). "
+                "Check sequences.split, and that there are users with enough events."
             )
         self._total = config.epochs * self._steps_per_epoch
         self._content = read_item_content(spec.item_content.path, spec.item_content.version, spec.sizes)
@@ -126,8 +131,11 @@ class TrainingRun:
         steps[self._cluster.index] = self.step
         steps = self._cluster.sum(tf.constant(steps)).numpy()
         if len(set(steps)) > 1:
-            raise CheckpointError(f"{self._spec.folder}: every worker must see the same checkpoints. They found steps {steps.tolist()}.")
-        self._log("resume" if self.step else "begin", at=self.step, of=self._total, rows=self._plan(0).rows, lanes=self._spec.lanes)
+            raise CheckpointError(
+                f"{self._spec.folder}: every worker must see the same checkpoints. They found steps {steps.tolist()}."
+            )
+        rows, lanes = self._plan(0).rows, self._spec.lanes
+        self._log("resume" if self.step else "begin", at=self.step, of=self._total, rows=rows, lanes=lanes)
 
     def epoch(self) -> None:
         """The rest of the epoch that the run stands in, then its validation and its checkpoint."""
@@ -140,12 +148,18 @@ class TrainingRun:
                 self._state["sums"].assign_add(tf.cast(sums, tf.float64))
                 self._after_step()
         seconds = time.monotonic() - start
-        positions = self._state["sums"].numpy()[1] - before[1]
+        positions, steps = self._state["sums"].numpy()[1] - before[1], self._steps_per_epoch - first
         self._log(
-            "epoch", epoch=number + 1, steps=self.step, **self._end_epoch(), seconds=round(seconds, 3),
-            positions_per_second=round(positions / seconds, 1), steps_per_second=round((self._steps_per_epoch - first) / seconds, 2),
-            share_waiting_for_data=round(stream.waited / seconds, 4), validation_seconds=round(time.monotonic() - start - seconds, 3),
-        )  # fmt: skip
+            "epoch",
+            epoch=number + 1,
+            steps=self.step,
+            **self._end_epoch(),
+            seconds=round(seconds, 3),
+            positions_per_second=round(positions / seconds, 1),
+            steps_per_second=round(steps / seconds, 2),
+            share_waiting_for_data=round(stream.waited / seconds, 4),
+            validation_seconds=round(time.monotonic() - start - seconds, 3),
+        )
 
     def _after_step(self) -> None:
         step = self.step
@@ -191,12 +205,18 @@ class TrainingRun:
         assign(self.model, self._best)
 
     def export(self, folder: str) -> None:
-        """Exports the model, checked on real rows of the table."""
+        """Writes the model to `folder`, checked on real rows of the table."""
         self._watchdog.beat("export")
         plan = plan_epoch(self._files, seed=0, epoch=0, lanes=1, batch_size=SAMPLE_ROWS)
         with closing(lane_batches(plan, [0], self._spec.sizes.user_features)) as stream:
             (sample,) = next(stream)
-        card = {"model_id": self._spec.model_id, "inputs": self._spec.versions, "identity": self._spec.identity(), "steps": self.result(0).steps}
+        steps = int(self._state["best_step"])
+        card = {
+            "model_id": self._spec.model_id,
+            "inputs": self._spec.versions,
+            "seed": self._spec.training.seed,
+            "steps": steps,
+        }
         Path(folder).parent.mkdir(parents=True, exist_ok=True)
         export_model(self.model, self._content, folder, sample, card)
         self._log("export", folder=folder)
@@ -207,4 +227,4 @@ class TrainingRun:
         metrics = {"loss": loss, "value_loss": value_loss, "seconds": seconds}
         if ndcg >= 0:
             metrics |= {BEST: ndcg, f"valid_hr@{CUTOFF}": hits}
-        return Trained(int(self._state["best_step"]), self._plan(0).rows, {k: v for k, v in metrics.items() if math.isfinite(v)})
+        return Trained(int(self._state["best_step"]), self._plan(0).rows, metrics)

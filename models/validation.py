@@ -31,7 +31,13 @@ class Validation:
     """Ranks the rows of `files` with given weights; 0 rows have no metrics."""
 
     def __init__(
-        self, model: Recommender, content: ItemContent, files: Sequence[TableFile], lanes: int, batch_size: int, cluster: Cluster
+        self,
+        model: Recommender,
+        content: ItemContent,
+        files: Sequence[TableFile],
+        lanes: int,
+        batch_size: int,
+        cluster: Cluster,
     ) -> None:
         self._model, self._content, self._cluster = model, content, cluster
         self._plan = plan_epoch(files, seed=0, epoch=0, lanes=lanes, batch_size=batch_size)

@@ -30,9 +30,7 @@ class Watchdog(AbstractContextManager["Watchdog"]):
         """The worker lives, and does this from now on."""
         self._since, self._doing = time.monotonic(), doing
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._stopped.set()
         self._thread.join()
 
@@ -47,7 +45,7 @@ def end_with_parent() -> None:
     """Ends this process as soon as its standard input closes, which is when the process that started it is gone."""
 
     def watch() -> None:
-        while sys.stdin.buffer.read(1):
+        while os.read(sys.stdin.fileno(), 1):  # sys.stdin.read would hold a lock that the interpreter wants at its end
             pass
         os._exit(WorkerError.exit_code)  # threads of TensorFlow would keep a clean exit waiting
 

@@ -60,7 +60,7 @@ def run(spec: TrainSpec, port_fd: int | None = None) -> int:
             with _progress(index) as progress:
                 trained = train(spec, Cluster(spec.training.step_timeout_seconds), watchdog, _logger(index), progress)
         except tf.errors.OpError as error:
-            return _failed(f"worker {index} of {workers}: {_first_line(error)}", _code(error))
+            return _operation_failed(error, index, workers)
         except Exception as error:
             traceback.print_exc()
             return _failed(f"worker {index} of {workers}: {error}", getattr(error, "exit_code", 1))
@@ -89,16 +89,15 @@ def _configure(spec: TrainSpec, index: int) -> None:
     tf.config.experimental.enable_op_determinism()
 
 
-def _code(error: Exception) -> int:
+def _operation_failed(error: Exception, index: int, workers: int) -> int:
     """What a collective raises when a peer is gone is worth a retry; anything else is a defect."""
     import tensorflow as tf  # noqa: PLC0415
 
-    gone = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
-    return WorkerError.exit_code if isinstance(error, (*gone, tf.errors.InternalError)) else 1
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+    kind, gone = type(error).__name__, (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
+    if workers > 1 and isinstance(error, (*gone, tf.errors.DeadlineExceededError)):
+        return _failed(f"worker {index} of {workers}: another worker is gone ({kind}).", WorkerError.exit_code)
+    traceback.print_exception(error)
+    return _failed(f"worker {index} of {workers}: {kind}: {' '.join(str(error).split())[:500]}", 1)
 
 
 def _end(spec: TrainSpec, index: int, doing: str) -> None:
@@ -144,4 +143,7 @@ def _progress(index: int) -> Iterator[Callable[[int, int], None]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)  # TensorFlow's way out waits for peers, which may be gone

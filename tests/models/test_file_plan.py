@@ -60,7 +60,10 @@ def test_the_same_arguments_make_the_same_plan_and_another_epoch_another_order()
     first, again = (plan_epoch(table, seed=7, epoch=0, lanes=2, batch_size=4) for _ in range(2))
     shuffled_list = plan_epoch(table[::-1], seed=7, epoch=0, lanes=2, batch_size=4)
     assert first == again == shuffled_list
-    for other in (plan_epoch(table, seed=7, epoch=1, lanes=2, batch_size=4), plan_epoch(table, seed=8, epoch=0, lanes=2, batch_size=4)):
+    for other in (
+        plan_epoch(table, seed=7, epoch=1, lanes=2, batch_size=4),
+        plan_epoch(table, seed=8, epoch=0, lanes=2, batch_size=4),
+    ):
         assert other.steps != first.steps
         assert other.parts != first.parts
         assert sorted(other.steps) == sorted(first.steps)
@@ -89,7 +92,7 @@ def test_one_row_keeps_all_lanes_busy_for_one_step():
 
 
 def test_a_batch_that_lanes_cannot_share_is_refused():
-    with pytest.raises(ValueError, match="batch_size must be a multiple of lanes. Received batch_size=5, lanes=2."):
+    with pytest.raises(ValueError, match=r"batch_size must be a multiple of lanes. Received batch_size=5, lanes=2."):
         plan_epoch([], seed=0, epoch=0, lanes=2, batch_size=5)
 
 

@@ -44,7 +44,9 @@ def files(tmp_path: Path) -> list[TableFile]:
     made = []
     for length, counts in {4: [1, 13], 8: [90, 7, 3]}.items():
         for n, count in enumerate(counts):
-            made.append(parquet_file(tmp_path / f"{length}-{n}.parquet", sequence_rows(count, length, seed=n), length, row_group=10))
+            made.append(
+                parquet_file(tmp_path / f"{length}-{n}.parquet", sequence_rows(count, length, seed=n), length, row_group=10)
+            )
     return made
 
 
@@ -69,7 +71,10 @@ def test_every_lane_gets_the_rows_that_an_independent_reader_gets_in_the_same_or
         for lane in range(3):
             of_lane = [(step[lane],) for step, at in zip(batches, plan.steps, strict=True) if at == length]
             assert all(len(batch["weights"]) == 4 for (batch,) in of_lane)
-            expected = [{n: np.float32(r[n]).tolist() if isinstance(r[n][0], float) else r[n] for n in NAMES} for r in expected_lane(plan, length, lane)]
+            expected = [
+                {n: np.float32(r[n]).tolist() if isinstance(r[n][0], float) else r[n] for n in NAMES}
+                for r in expected_lane(plan, length, lane)
+            ]
             assert real_rows(of_lane) == expected
 
 
@@ -111,7 +116,9 @@ def test_shapes_are_batch_length_and_features_and_short_lanes_are_filled_with_ze
     assert {name: values.dtype for name, values in full.items()} == {i.name: i.dtype for i in (*HISTORY, *TARGETS)}
 
 
-@pytest.mark.parametrize(("logged", "message"), [(31, "the log says 31 rows, 30 were"), (29, "the log says 29 rows, at least 30 were")])
+@pytest.mark.parametrize(
+    ("logged", "message"), [(31, "the log says 31 rows, 30 were"), (29, "the log says 29 rows, at least 30 were")]
+)
 def test_rows_other_than_the_log_says_end_the_stream(tmp_path, logged, message):
     file = parquet_file(tmp_path / "a.parquet", sequence_rows(30, 4), 4, row_group=10)
     with pytest.raises(StreamError, match=message):
@@ -141,8 +148,16 @@ def broken_file(path: Path, name: str, values: pa.Array | None) -> TableFile:
         ("gaps", pa.array([[1, 2, 3, 4]] * 5, pa.list_(pa.int64())), "gaps must be an array of int32, found array of int64"),
         ("gaps", pa.array([1] * 5, pa.int32()), "gaps must be an array of int32, found int32"),
         ("gaps", pa.array([[1, 2, None, 4]] * 5, pa.list_(pa.int32())), "gaps must be int32 without nulls. Received float64"),
-        ("gaps", pa.array([[1, 2, 3]] * 5, pa.list_(pa.int32())), "gaps must have 4 entries, as the length bucket is 4. Received .3,."),
-        ("gaps", pa.array([[1, 2, 3, 4]] * 4 + [[1]], pa.list_(pa.int32())), "cannot be read: Length of all values in column 'gaps'"),
+        (
+            "gaps",
+            pa.array([[1, 2, 3]] * 5, pa.list_(pa.int32())),
+            "gaps must have 4 entries, as the length bucket is 4. Received .3,.",
+        ),
+        (
+            "gaps",
+            pa.array([[1, 2, 3, 4]] * 4 + [[1]], pa.list_(pa.int32())),
+            "cannot be read: Length of all values in column 'gaps'",
+        ),
         ("gaps", pa.array([[1, 2, 3, 4]] * 4 + [None], pa.list_(pa.int32())), "cannot be read"),
     ],
 )
@@ -210,7 +225,9 @@ def test_rows_streamed_are_the_rows_of_the_version_after_append_overwrite_and_co
 def test_deletion_vectors_are_refused_by_name(spark, tmp_path):
     path = str(tmp_path / "t")
     write(sequences(spark, sequence_rows(5, 4)), path, **{"delta.enableDeletionVectors": "true"})
-    with pytest.raises(StreamError, match=r"version 0 uses table features that cannot be streamed exactly. deletionVectors: .*PURGE"):
+    with pytest.raises(
+        StreamError, match=r"version 0 uses table features that cannot be streamed exactly. deletionVectors: .*PURGE"
+    ):
         table_files(path, 0)
 
 
@@ -237,7 +254,7 @@ def test_a_version_that_vacuum_has_taken_is_named(spark, tmp_path):
     write(sequences(spark, sequence_rows(5, 4)), path)
     write(sequences(spark, sequence_rows(5, 4)), path, "overwrite")
     Path(table_files(path, 0)[0].uri).unlink()
-    with pytest.raises(StreamError, match="version 0 needs part-.*, which is gone: VACUUM has taken this version"):
+    with pytest.raises(StreamError, match=r"version 0 needs part-.*, which is gone: VACUUM has taken this version"):
         table_files(path, 0)
     assert sum(f.rows for f in table_files(path, 1)) == 5
 

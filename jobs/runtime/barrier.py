@@ -1,0 +1,68 @@
+"""Runs training workers as the tasks of one Spark barrier stage: all at once, or none."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark import BarrierTaskContext
+from pyspark.sql import SparkSession
+
+from jobs.runtime.errors import ConfigError
+from models.launch import Ended, WorkerProcess
+
+_TOO_FEW_SLOTS = "SPARK-24819"  # in the message of a barrier stage that needs more task slots than there are
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a task needs; it travels to the executors. `mark` is a file whose presence says that a worker has ended badly."""
+
+    spec: str
+    mark: str
+    threads: int | None
+
+    def __call__(self, _: Iterable[int]) -> Iterator[Ended]:
+        context = BarrierTaskContext.get()
+        index = context.partitionId()
+        host = context.getTaskInfos()[index].address.rsplit(":", 1)[0]
+        with socket.socket() as port:
+            port.bind(("", 0))
+            addresses = context.allGather(f"{host}:{port.getsockname()[1]}")
+            worker = WorkerProcess(self.spec, addresses=addresses, index=index, port=port, threads=self.threads, log=_write)
+        ended = worker.wait(given_up=Path(self.mark).exists)
+        if ended.code:
+            Path(self.mark).touch()  # peers within a collective notice by themselves; those that are not would wait for ever
+        yield ended
+
+
+def run_workers(spark: SparkSession, spec: str, workers: int, threads: int | None) -> list[Ended]:
+    """How each worker ended. A worker's failure is a result, not an exception: Spark would run the stage again by itself.
+
+    Args:
+        spec: path of the run's spec, in a folder that every machine sees.
+    Raises:
+        ConfigError: the cluster has fewer task slots than workers.
+    """
+    mark = Path(spec).with_name(f"failed-{uuid.uuid4().hex}")
+    stage = spark.sparkContext.parallelize(range(workers), workers).barrier()
+    try:
+        return stage.mapPartitions(_Task(spec, str(mark), threads)).collect()
+    except Exception as error:
+        if _TOO_FEW_SLOTS in str(getattr(error, "java_exception", error)):
+            raise ConfigError(
+                f"training.workers must not exceed the task slots that are free at the same time. Received workers={workers}. "
+                "Give the session more cores or executors, or train with fewer workers."
+            ) from error
+        raise
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+def _write(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()

@@ -1,0 +1,166 @@
+"""Train the model on one pinned version of the sequences, on `training.workers` processes, and export it.
+
+Reads   sequences, item_content, label_vocabulary   the versions at the start of the run, to the end of training
+Writes  models                                      one row; training again on the same inputs changes nothing
+        <warehouse>/_training/<model_id>/           checkpoints: the same command goes on where a killed run stopped
+        <warehouse>/_models/<model_id>/             the exported model
+
+The warehouse must be on a path that every machine sees.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pyspark.sql import functions as F
+
+from features.errors import ContractError
+from jobs.runtime.barrier import run_workers
+from jobs.runtime.config import digest
+from jobs.runtime.errors import ConfigError
+from jobs.runtime.job import Job, Run
+from jobs.runtime.version import code_version, package_versions
+from models.errors import WorkerError
+from models.inputs import FIRST, Sizes
+from models.launch import Ended, first_cause
+from models.spec import PinnedTable, TrainSpec
+
+READS = ("sequences", "item_content", "label_vocabulary")
+SECTIONS = ("sequences", "model", "training")
+
+
+def build(run: Run) -> None:
+    spec = training_spec(run, _sizes(run))
+    run.log("spec", model_id=spec.model_id, lanes=spec.lanes, folder=spec.folder, sizes=vars(spec.sizes))
+    with run.step("train", model_id=spec.model_id, workers=spec.training.workers):
+        ends = run_workers(run.spark, _write_spec(spec), spec.training.workers, spec.threads)
+    result = _result(ends, spec)
+    run.count("train_rows", result["rows"])
+    run.insert_new("models", run.spark.createDataFrame([_row(run, spec, result)], run.table("models").schema))
+
+
+def training_spec(run: Run, sizes: Sizes) -> TrainSpec:
+    """Everything the workers need; its model_id stands for everything that decides the weights.
+
+    Raises:
+        ConfigError: the warehouse is not on a path that workers can open.
+    """
+    if "://" in run.path("models"):
+        raise ConfigError(
+            "warehouse: training needs a path that all machines mount, its workers write checkpoints there. "
+            f"Received {run.config.warehouse!r}."
+        )
+    training = run.config.training
+    spec = TrainSpec(
+        model_id="none",
+        sequences=PinnedTable(path=run.path("sequences"), version=run.version("sequences")),
+        item_content=PinnedTable(path=run.path("item_content"), version=run.version("item_content")),
+        model=run.config.model,
+        training=training,
+        sizes=sizes,
+        folder="none",
+        versions={name: run.version(name) for name in READS},
+        threads=_threads(run),
+    )
+    # Tables by version, not by path: the same warehouse under another name makes the same model.
+    identity = {k: v for k, v in spec.identity().items() if not k.endswith(".path")}
+    model_id = digest([identity, run.config.dump("sequences"), code_version()])
+    folders = {"folder": run.path(f"_training/{model_id}"), "export": run.path(f"_models/{model_id}")}
+    return spec.model_copy(update={"model_id": model_id, **folders})
+
+
+def _threads(run: Run) -> int:
+    """Of one worker: its share of a machine that it shares with the others, else the cores that Spark gives a task."""
+    spark = run.spark.sparkContext
+    if (spark.master or "").startswith("local"):
+        return max(1, (os.cpu_count() or 1) // run.config.training.workers)
+    return int(spark.getConf().get("spark.task.cpus") or 1)
+
+
+def _sizes(run: Run) -> Sizes:
+    """Raises:
+    ContractError: the sequences know items that item_content does not.
+    """
+    content = run.read("item_content").agg(
+        F.max("index"), F.max(F.size("numbers")), F.max(F.size("categories"))
+    ).head()  # fmt: skip
+    examples = run.read("sequences").agg(
+        F.max(F.size("user_features") / F.col("length")), F.max(F.array_max(F.concat("item_ids", "targets")))
+    ).head()  # fmt: skip
+    by_column = run.read("label_vocabulary").groupBy("column").agg(F.max("index").alias("last")).collect()
+    labels = {row["column"]: row["last"] for row in by_column}
+    last, numbers, categories = content  # type: ignore[misc]
+    features, last_used = examples  # type: ignore[misc]
+    if last is None:
+        raise ContractError("item_content: the table has no rows. Run build_sequences.")
+    if (last_used or 0) > last:
+        raise ContractError(
+            f"sequences: an item index of theirs is {last_used}, but item_content ends at {last}: they are of different "
+            "vocabularies. Run build_sequences."
+        )
+    return Sizes(
+        items=last + 1,
+        categories=labels.get("categories", FIRST - 1) + 1,
+        event_types=labels.get("event_type", FIRST - 1) + 1,
+        user_features=int(features or 0),
+        item_numbers=numbers,
+        item_categories=categories,
+        max_length=run.config.sequences.max_length,
+    )
+
+
+def _write_spec(spec: TrainSpec) -> str:
+    path = Path(spec.folder, "spec.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(spec.model_dump_json(indent=1), encoding="utf-8")
+    return str(path)
+
+
+def _result(ends: Sequence[Ended], spec: TrainSpec) -> dict:
+    """The chief's result.
+
+    Raises:
+        WorkerError: a worker died or stalled.
+        ContractError: what the workers refused.
+    """
+    cause = first_cause(ends)
+    if cause is not None:
+        if cause.code == WorkerError.exit_code:
+            raise WorkerError(f"{cause.message} The same command goes on from the last checkpoint in {spec.folder}.")
+        raise {2: ConfigError, 3: ContractError}.get(cause.code, RuntimeError)(cause.message)
+    return next(end.result for end in ends if end.result is not None)
+
+
+def _row(run: Run, spec: TrainSpec, result: dict) -> tuple:
+    sections = run.config.dump(*SECTIONS)
+    return (
+        spec.model_id,
+        datetime.datetime.now(datetime.UTC),
+        json.dumps(sections, sort_keys=True),
+        digest(sections),
+        code_version(),
+        spec.versions,
+        package_versions(),
+        spec.training.seed,
+        result["steps"],
+        result["rows"],
+        result["metrics"],
+        vars(spec.sizes),
+        spec.export,
+    )
+
+
+JOB = Job("train_model", build, reads=READS, writes=("models",), sections=SECTIONS, description=__doc__ or "")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return JOB.main(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,222 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.cluster import Cluster
+from models.config import LossWeights, ModelConfig, TrainingConfig
+from models.content import read_item_content
+from models.errors import CheckpointError, StreamError
+from models.exported import Exported
+from models.inputs import HISTORY
+from models.spec import TrainSpec
+from models.step import Stepper, assign, averaged_weights, build_optimizer
+from models.train import Trained, train
+from models.transformer import Recommender
+from models.watchdog import Watchdog
+from tests.models.tables import ITEMS, SIZES, sequence_rows, training_spec, write_tables
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tables")
+    write_tables(folder, [*sequence_rows(50, 4), *sequence_rows(70, 8), *sequence_rows(20, 8, split="valid")])
+    return folder
+
+
+def run(spec: TrainSpec, progress: Callable[[int, int], None] = lambda done, total: None) -> tuple[Trained, list[dict]]:
+    lines: list[dict] = []
+    with Watchdog(600, lambda doing: None) as watchdog:
+        trained = train(spec, Cluster(600), watchdog, lambda step, **fields: lines.append({"step": step, **fields}), progress)
+    return trained, lines
+
+
+def weights(folder: str) -> dict[str, np.ndarray]:
+    """Every number of the newest checkpoint: weights, optimiser, averages, best weights, position."""
+    reader = tf.train.load_checkpoint(folder)
+    names = [n for n in reader.get_variable_to_shape_map() if "OBJECT_GRAPH" not in n and "save_counter" not in n]
+    return {name: reader.get_tensor(name) for name in names}
+
+
+def assert_equal_bit_for_bit(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, other[name], err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainSpec, Trained, list[dict]]:
+    spec = training_spec(tables, tmp_path_factory.mktemp("undisturbed"))
+    spec = spec.model_copy(update={"export": f"{spec.folder}/export"})
+    return spec, *run(spec)
+
+
+def test_a_model_learns_what_comes_next_and_says_so_once_an_epoch(undisturbed):
+    _, trained, lines = undisturbed
+    epochs = [line for line in lines if line["step"] == "epoch"]
+    steps = 4 + 5  # 2 lanes of 8 rows: ceil(25 / 8) for 50 rows, ceil(35 / 8) for 70
+    assert [e["steps"] for e in epochs] == [steps, 2 * steps, 3 * steps]
+    assert epochs[-1]["loss"] < 0.5 * epochs[0]["loss"]
+    assert epochs[-1]["valid_ndcg@10"] > 0.8
+    assert all(0 <= e["share_waiting_for_data"] <= 1 and e["positions_per_second"] > 0 for e in epochs)
+    assert trained.rows == 120
+    assert trained.metrics["valid_ndcg@10"] == max(e["valid_ndcg@10"] for e in epochs)
+
+
+def test_the_validation_metric_is_the_mean_over_all_items_ranked_one_by_one(tables, undisturbed):
+    spec, trained, _ = undisturbed
+    exported = Exported.load(spec.export)
+    content = read_item_content(str(tables / "item_content"), 0, SIZES)
+    vectors, gains = exported.item_vectors(content), []
+    for row in sequence_rows(20, 8, split="valid"):
+        states = exported.states({i.name: np.array([row[i.name]], i.dtype) for i in HISTORY}, vectors)[0]
+        position = row["weights"].index(1.0)
+        scores = vectors @ states[position]
+        target = row["targets"][position]
+        rank = sum(scores[item] >= scores[target] for item in range(2, ITEMS) if item != target)
+        gains.append(1 / np.log2(rank + 2) if rank < 10 else 0.0)
+    assert trained.metrics["valid_ndcg@10"] == pytest.approx(np.mean(gains), abs=1e-6)
+
+
+@pytest.mark.parametrize("stop", [8, 20])  # a step after a checkpoint, and in the last epoch
+def test_a_run_that_stopped_at_any_step_ends_with_the_weights_of_an_undisturbed_run(tables, tmp_path, undisturbed, stop):
+    def interrupt(done: int, total: int) -> None:
+        if done == stop:
+            raise KeyboardInterrupt
+
+    spec = training_spec(tables, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        run(spec, interrupt)
+    trained, lines = run(spec)
+    assert lines[0]["at"] == {8: 7, 20: 18}[stop]
+    assert_equal_bit_for_bit(weights(spec.folder), weights(undisturbed[0].folder))
+    without_time = {k: v for k, v in trained.metrics.items() if k != "seconds"}
+    assert without_time == {k: v for k, v in undisturbed[1].metrics.items() if k != "seconds"}
+
+
+def test_a_finished_run_is_not_trained_again(undisturbed):
+    spec, trained, _ = undisturbed
+    again, lines = run(spec)
+    assert [line["step"] for line in lines] == ["resume", "export"]
+    assert (again.steps, again.rows) == (trained.steps, trained.rows)
+
+
+def test_training_ends_when_validation_has_not_improved_for_patience_epochs(tables, tmp_path):
+    spec = training_spec(tables, tmp_path, epochs=9, patience=2, learning_rate=1e-12, average=0.0, lanes=1)
+    trained, lines = run(spec)
+    assert len([line for line in lines if line["step"] == "epoch"]) == 3  # the first is the best; two more do not beat it
+    assert trained.steps == 4 + 5  # the first epoch's: 50 and 70 rows by 16
+
+
+def test_fewer_rows_than_lanes_and_no_validation_rows_train_all_the_same(tmp_path):
+    write_tables(tmp_path, sequence_rows(1, 4))
+    trained, _ = run(training_spec(tmp_path, tmp_path / "run", lanes=8, epochs=2))
+    assert trained.rows == 1
+    assert trained.steps == 2
+    assert np.isfinite(trained.metrics["loss"])
+    assert "valid_ndcg@10" not in trained.metrics
+
+
+def test_a_table_without_training_rows_is_refused(tmp_path):
+    write_tables(tmp_path, sequence_rows(3, 4, split="valid"))
+    with pytest.raises(
+        StreamError, match=r"sequences: version 0 has no training rows \(split = 'train'\). Check sequences.split"
+    ):
+        run(training_spec(tmp_path, tmp_path / "run"))
+
+
+def test_a_checkpoint_of_another_vocabulary_is_refused_with_what_differs(tmp_path, undisturbed):
+    spec = undisturbed[0]
+    write_tables(tmp_path, sequence_rows(3, 4), items=ITEMS + 1)
+    sizes = SIZES.__class__(**{**vars(SIZES), "items": ITEMS + 1})
+    other = training_spec(tmp_path, Path(spec.folder)).model_copy(update={"sizes": sizes})
+    with pytest.raises(CheckpointError, match=rf"is of another run: .*sizes.items={ITEMS}, here {ITEMS + 1}"):
+        run(other)
+
+
+def test_item_content_of_another_vocabulary_is_refused(tmp_path):
+    write_tables(tmp_path, sequence_rows(3, 4), items=ITEMS + 1)
+    with pytest.raises(
+        StreamError, match=rf"from 0 to {ITEMS - 1}, as the model has. Received {ITEMS + 1} rows .*another vocabulary"
+    ):
+        run(training_spec(tmp_path, tmp_path / "run"))
+
+
+def test_workers_and_checkpoint_steps_do_not_make_another_run_but_lanes_and_seed_do(tmp_path):
+    spec = training_spec(tmp_path, tmp_path)
+    same = training_spec(tmp_path, tmp_path, workers=2, checkpoint_steps=1, step_timeout_seconds=9)
+    assert spec.fingerprint() == same.fingerprint()
+    for other in (training_spec(tmp_path, tmp_path, lanes=4), training_spec(tmp_path, tmp_path, seed=1)):
+        assert other.fingerprint() != spec.fingerprint()
+
+
+# One step
+
+
+def model_and_batch() -> tuple[Recommender, dict[str, np.ndarray]]:
+    model = Recommender(ModelConfig(dim=16, dropout=0.0), SIZES, seed=0)
+    rows = sequence_rows(8, 8)
+    names = [n for n in rows[0] if n not in ("example_id", "split", "length")]
+    batch = {n: np.array([r[n] for r in rows], np.int32 if isinstance(rows[0][n][0], int) else np.float32) for n in names}
+    return model, batch
+
+
+@pytest.fixture(scope="module")
+def content(tables: Path):
+    return read_item_content(str(tables / "item_content"), 0, SIZES)
+
+
+def test_lanes_add_up_to_the_step_on_the_whole_batch(content):
+    after = []
+    for lanes in (1, 4):
+        model, batch = model_and_batch()
+        stepper = Stepper(model, build_optimizer(TrainingConfig(warmup_steps=0), 9), content, LossWeights(), Cluster(9))
+        parts = [{k: v[i::lanes] for k, v in batch.items()} for i in range(lanes)]
+        sums = stepper.run(parts, range(lanes), seed=0).numpy()
+        assert sums[1] == batch["weights"].sum()
+        after.append([sums, *(v.numpy() for v in model.trainable_variables)])
+    for other in after[1:]:
+        for one, two in zip(after[0], other, strict=True):
+            np.testing.assert_allclose(one, two, rtol=1e-4, atol=2e-6)
+
+
+def test_averages_are_read_without_touching_the_weights_that_train(content):
+    model, batch = model_and_batch()
+    optimizer = build_optimizer(TrainingConfig(average=0.9, warmup_steps=0), 9)
+    stepper = Stepper(model, optimizer, content, LossWeights(), Cluster(9))
+    expected: list[np.ndarray] = []
+    for step in range(3):
+        stepper.run([batch], [0], seed=0)
+        now = [v.numpy() for v in model.trainable_variables]
+        expected = [0.9 * e + 0.1 * n for e, n in zip(expected, now, strict=True)] if step else now
+        averages = averaged_weights(model, optimizer)
+        for variable, before, average, wanted in zip(model.trainable_variables, now, averages, expected, strict=True):
+            np.testing.assert_array_equal(variable.numpy(), before)
+            np.testing.assert_allclose(average.numpy(), wanted, rtol=1e-5, atol=1e-6)
+    assign(model, averages)
+    np.testing.assert_array_equal(model.trainable_variables[0].numpy(), averages[0].numpy())
+
+
+def test_the_learning_rate_rises_linearly_and_falls_to_zero_as_a_cosine():
+    rate = build_optimizer(TrainingConfig(learning_rate=0.1, warmup_steps=10), steps=110)._learning_rate
+    for step, expected in {0: 0.0, 5: 0.05, 10: 0.1, 60: 0.05, 110: 0.0}.items():
+        assert float(rate(step)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_dropout_depends_on_seed_and_step_and_nothing_else(content):
+    model, batch = Recommender(ModelConfig(dim=16, dropout=0.5), SIZES, seed=0), model_and_batch()[1]
+    optimizer = build_optimizer(TrainingConfig(learning_rate=1e-12, warmup_steps=0), 9)
+    stepper = Stepper(model, optimizer, content, LossWeights(), Cluster(9))
+
+    def losses(seed: int) -> list[float]:
+        optimizer.iterations.assign(0)
+        return [float(stepper.run([batch], [0], seed)[0]) for _ in range(2)]
+
+    first, again, other = losses(1), losses(1), losses(2)
+    assert first == pytest.approx(again, rel=1e-6)
+    assert first[0] != pytest.approx(first[1], rel=1e-4)
+    assert first != pytest.approx(other, rel=1e-4)
