@@ -5,11 +5,12 @@ Every model is frozen and refuses unknown keys. Only `source.events` has no defa
 
 from __future__ import annotations
 
+import codecs
 import datetime
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt, field_validator, model_validator
 
 
 class Section(BaseModel):
@@ -73,17 +74,22 @@ class FileSource(Section):
     multiline: bool = False  # CSV: quoted fields may hold line breaks; such a file cannot be split among tasks
     version: int | None = Field(None, ge=0)  # of a Delta source; the newest one where none is given
 
-    @model_validator(mode="after")
-    def encoding_is_like_ascii(self) -> Self:
+    @field_validator("encoding")
+    @classmethod
+    def encoding_is_like_ascii(cls, value: str) -> str:
         try:
-            plain = "a,\n".encode(self.encoding) == b"a,\n"
+            if "a,\n".encode(value) == b"a,\n":
+                return codecs.lookup(value).name  # Java knows the same names, but not every alias, such as latin-1
         except LookupError:
-            plain = False
-        if not plain or (self.format == "json" and self.encoding.upper().replace("_", "-") != "UTF-8"):
-            raise ValueError(
-                "encoding must be known and write ASCII as ASCII, such as UTF-8, ISO-8859-1 or windows-1252; "
-                f"JSON is UTF-8 (RFC 8259). Received {self.encoding!r}."
-            )
+            pass
+        raise ValueError(
+            f"encoding must be known and write ASCII as ASCII, such as UTF-8, ISO-8859-1 or windows-1252. Received {value!r}."
+        )
+
+    @model_validator(mode="after")
+    def json_is_utf8(self) -> Self:
+        if self.format == "json" and codecs.lookup(self.encoding).name != "utf-8":
+            raise ValueError(f"JSON is UTF-8 (RFC 8259). Received encoding={self.encoding!r}.")
         return self
 
 

@@ -102,7 +102,7 @@ class Reader:
             parts = F.split(self.text(name), re.escape(mapping.split))
         else:
             text = self.text(name)
-            parts = F.when(text.startswith("["), F.from_json(text, "array<string>")).otherwise(F.array(text))
+            parts = F.coalesce(F.when(text.startswith("["), F.from_json(text, "array<string>")), F.array(text))
         trimmed = F.transform(F.coalesce(parts, F.array().cast("array<string>")), _trimmed)
         return F.array_distinct(F.filter(trimmed, lambda part: part != ""))
 

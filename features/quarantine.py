@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
+from functools import reduce
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from features.parsing import PLACE
 from features.tables import QUARANTINE, conform
 
 UNDATED = datetime.date(1970, 1, 1)  # `date` of a refused row that belongs to no day
@@ -20,28 +23,26 @@ def with_date(events: DataFrame) -> DataFrame:
     return events.withColumn("date", day)
 
 
-def quarantined(rows: DataFrame, source: str, run_id: str) -> DataFrame:
-    """The refused ones among the rows of one source.
+def quarantined(rows_of: Mapping[str, DataFrame], run_id: str) -> DataFrame:
+    """The refused rows of all sources, as the table `quarantine`.
 
     Args:
-        rows: every row of the source, refused or not, since a position is counted over all of them: PLACE, raw, reasons,
-            and `date` (UNDATED where there is no such column).
+        rows_of: by source, every row of it, refused or not, since a position is counted over all of them: PLACE, raw,
+            reasons, and `date` (UNDATED where there is no such column).
     """
-    if "date" not in rows.columns:
-        rows = rows.withColumn("date", F.lit(UNDATED))
-    refused = rows.where(F.size("reasons") > 0).join(F.broadcast(_blocks(rows)), ["file", "block"])
-    named = refused.withColumns(
-        {
-            "source": F.lit(source),
-            "position": F.col("row") - F.col("first_row") + F.col("rows_before"),
-            "run_id": F.lit(run_id),
-        }
-    )
-    return conform(named, QUARANTINE)
+    rows = reduce(DataFrame.unionByName, [_named(source, rows) for source, rows in rows_of.items()])
+    refused = rows.where(F.size("reasons") > 0).join(F.broadcast(_blocks(rows)), ["source", "file", "block"])
+    position = F.col("row") - F.col("first_row") + F.col("rows_before")
+    return conform(refused.withColumns({"position": position, "run_id": F.lit(run_id)}), QUARANTINE)
+
+
+def _named(source: str, rows: DataFrame) -> DataFrame:
+    date = F.col("date") if "date" in rows.columns else F.lit(UNDATED).alias("date")
+    return rows.select(F.lit(source).alias("source"), *PLACE, "raw", "reasons", date)
 
 
 def _blocks(rows: DataFrame) -> DataFrame:
     """One row per block of a file: the number of its first row, and how many rows the file has before it."""
-    sizes = rows.groupBy("file", "block").agg(F.min("row").alias("first_row"), F.count(F.lit(1)).alias("rows"))
-    before = Window.partitionBy("file").orderBy("block").rowsBetween(Window.unboundedPreceding, -1)
+    sizes = rows.groupBy("source", "file", "block").agg(F.min("row").alias("first_row"), F.count(F.lit(1)).alias("rows"))
+    before = Window.partitionBy("source", "file").orderBy("block").rowsBetween(Window.unboundedPreceding, -1)
     return sizes.withColumn("rows_before", F.coalesce(F.sum("rows").over(before), F.lit(0))).drop("rows")

@@ -9,7 +9,8 @@ Writes  quarantine  refused rows; a run with dates replaces those of its dates, 
 
 Every raw row becomes an event, a duplicate or a refused row, and the ledger says how many of each. Quarantine is written
 first, so that a run that ends with 3 leaves the rows to look at. Each source is read once: its labelled rows are kept in
-memory or on disk until the end of the run.
+memory or on disk until the end of the run. Repeats are looked for among the rows that the run reads: where a path holds
+{date}, a repeat in the file of another day is not seen.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Tally:
     """Rows of one source by what became of them."""
 
     rows: int = 0  # of the run's dates
-    outside: int = 0  # of other dates
+    outside: int = 0  # of other dates, or of none in a run with dates
     kept: int = 0
     refused: int = 0
     duplicates: Counter[str] = field(default_factory=Counter)
@@ -58,6 +59,8 @@ def build(run: Run) -> None:
     rows = {name: labelled.persist(StorageLevel.MEMORY_AND_DISK) for name, labelled in _entities(run).items()}
     rows["events"] = _events(run, rows).persist(StorageLevel.MEMORY_AND_DISK)
     tallies = {name: _tally(run, name, labelled) for name, labelled in rows.items()}
+    for name, tally in tallies.items():
+        _check_found(run, name, tally.rows, "nothing" if tally.outside == 0 else f"{tally.outside} rows of other or no dates")
     run.write("quarantine", _quarantine(run, rows), _replaced_quarantine(run))
     for name, tally in tallies.items():
         _check_refused(run, name, tally)
@@ -122,7 +125,8 @@ def _tally(run: Run, name: str, labelled: DataFrame) -> Tally:
 
 
 def _is_outside(run: Run) -> Column:
-    return ~F.expr(between("date", run.start, run.end)) & (F.col("date") != UNDATED)  # type: ignore[arg-type]
+    """True: the row is of another day than the run's, or of none. Such rows of none count in a run over everything."""
+    return ~F.expr(between("date", run.start, run.end))  # type: ignore[arg-type]
 
 
 def _record(run: Run, name: str, tally: Tally) -> None:
@@ -136,39 +140,37 @@ def _record(run: Run, name: str, tally: Tally) -> None:
 
 
 def _check_refused(run: Run, name: str, tally: Tally) -> None:
-    """Raises where there is too little to go on with; see the messages."""
-    path = getattr(run.config.source, name).path
-    days = f" from {run.start} to {run.end}" if run.start is not None and name == "events" else ""
-    if not tally.rows:
-        raise NoInputError(f"{name}: there must be rows{days}. Found none in {path}.")
     found = f"Refused {tally.refused} of {tally.rows}: {dict(tally.reasons.most_common())}. See {run.path('quarantine')}."
     if tally.refused == tally.rows:
-        raise ContractError(f"{name}: every row of {path}{days} was refused. {found}")
+        raise ContractError(f"{name}: every row was refused. {found}")
     limit = run.config.clean.max_refused
     if tally.refused > limit * tally.rows:
         raise ContractError(f"{name}: at most {limit:.1%} of the rows may be refused (clean.max_refused). {found}")
     failed = {reason(c) for c in run.config.clean.checks if c.otherwise == "fail"} & tally.reasons.keys()
     if name == "events" and failed:
         raise ContractError(f"{name}: no row may break {', '.join(sorted(failed))} (clean.checks, otherwise: fail). {found}")
-    if not tally.kept:
-        raise NoInputError(f"{name}: there must be rows{days}. Found only duplicates in {path}.")
+    _check_found(run, name, tally.kept, "only duplicates of rows of other dates")
+
+
+def _check_found(run: Run, name: str, rows: int, instead: str) -> None:
+    if not rows:
+        days = f" from {run.start} to {run.end}" if run.start is not None and name == "events" else ""
+        raise NoInputError(f"{name}: there must be rows{days}. Found {instead} in {getattr(run.config.source, name).path}.")
 
 
 # Tables
 
 
 def _quarantine(run: Run, rows: dict[str, DataFrame]) -> DataFrame:
-    refused = [quarantined(labelled, name, run.run_id) for name, labelled in rows.items()]
-    whole = reduce(DataFrame.unionByName, refused)
-    return whole if run.start is None else whole.where(~_is_outside(run))
+    whole = quarantined(rows, run.run_id)
+    return whole if run.start is None else whole.where(~_is_outside(run) | (F.col("date") == UNDATED))
 
 
 def _replaced_quarantine(run: Run) -> str | None:
     """What has no date is found by every run that reads the file again, so it is replaced by each of them."""
     if run.start is None or run.end is None:
         return None
-    undated = equals(date=UNDATED)
-    return f"({between('date', run.start, run.end)}) OR ({undated})"
+    return f"({between('date', run.start, run.end)}) OR ({equals(date=UNDATED)})"
 
 
 def _write_entities(run: Run, rows: dict[str, DataFrame]) -> None:
@@ -179,7 +181,7 @@ def _write_entities(run: Run, rows: dict[str, DataFrame]) -> None:
     statistics = [frame for frame in fitted if frame is not None]
     empty = run.spark.createDataFrame([], run.table("statistics").schema)
     own = f"({equals(owner='items')}) OR ({equals(owner='users')})"
-    run.write("statistics", reduce(DataFrame.unionByName, statistics, empty), own)
+    run.write("statistics", reduce(DataFrame.unionByName, statistics, empty).coalesce(1), own)
 
 
 def _accepted(rows: dict[str, DataFrame], name: str) -> DataFrame | None:

@@ -99,8 +99,5 @@ def split_line(line: str, separator: str, quote: str) -> tuple[str, ...]:
     """The fields of a CSV line without line breaks in quotes."""
     if len(separator) > 1:  # more than Python's csv can do
         return tuple(field.strip(quote or None).strip() for field in line.split(separator))
-    if quote:
-        fields = next(csv.reader([line], delimiter=separator, quotechar=quote), [])
-    else:
-        fields = line.split(separator)
-    return tuple(field.strip() for field in fields)
+    unquoted = next(csv.reader([line], delimiter=separator, quotechar=quote), []) if quote else line.split(separator)
+    return tuple(field.strip() for field in unquoted)

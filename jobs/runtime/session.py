@@ -16,6 +16,7 @@ _SETTINGS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.sql.session.timeZone": "UTC",
+    "spark.sql.legacy.javaCharsets": "true",  # Spark 4 would read no CSV in windows-1252 or another of Java's charsets
     # A barrier stage with more workers than slots waits ten minutes by default; these make it fail in seconds.
     "spark.scheduler.barrier.maxConcurrentTasksCheck.interval": "2s",
     "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "2",

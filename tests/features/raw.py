@@ -42,7 +42,7 @@ def event_frame(spark: SparkSession, rows: Sequence[dict]) -> DataFrame:
         "event_id": None,
     }
     base |= {"reasons": [], "context": {}}
-    full = [(i, *(base | row).values()) for i, row in enumerate(rows)]
+    full = [(i, *(base | row | {"second": float(row.get("second", 0))}).values()) for i, row in enumerate(rows)]
     types = "user_id string, item_id string, event_type string, value double, second double, session_id string, event_id string"
     frame = spark.createDataFrame(full, f"row bigint, {types}, reasons array<string>, context map<string,string>").coalesce(1)
     noon = F.lit(int(datetime.datetime(2024, 5, 1, 12, tzinfo=UTC).timestamp()))

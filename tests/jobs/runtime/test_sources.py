@@ -51,7 +51,7 @@ def test_files_with_other_column_orders_compression_and_byte_order_mark_are_read
 @pytest.mark.parametrize(
     ("text", "options"),
     [
-        ("u::\u00e9::1\n", {"separator": "::", "encoding": "ISO-8859-1", "quote": ""}),
+        ("u::\u00e9::1\n", {"separator": "::", "encoding": "latin-1", "quote": ""}),
         ("u\t\u00e9\t1\n", {"separator": "\t", "encoding": "windows-1252"}),
         ("u|\u00e9|1\n", {"separator": "|", "encoding": "UTF-8"}),
     ],
