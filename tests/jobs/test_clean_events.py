@@ -173,6 +173,12 @@ def test_a_check_that_must_not_fail_ends_with_3(tmp_path, capsys):
     assert "no row may break value_out_of_range (clean.checks, otherwise: fail)" in capsys.readouterr().err
 
 
+def test_a_rule_about_a_source_that_is_not_there_ends_with_2(tmp_path, capsys):
+    clean = "{checks: [{column: item_id, refers_to: items}], impute: [{column: age}]}"
+    assert Log(tmp_path, GOOD, clean).run() == 2
+    assert "Received no source for: clean.checks refers_to items, clean.impute age." in capsys.readouterr().err
+
+
 def test_a_date_without_events_ends_with_4(tmp_path, capsys):
     assert Log(tmp_path, GOOD).run("--date", "2024-03-01") == 4
     message = "events: there must be rows from 2024-03-01 to 2024-03-01. Found 3 rows of other or no dates in"

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from features.config import EventSource, FileSource, ItemSource, SourceConfig
+
+EVENTS = {"path": "x", "columns": {"user_id": "u", "item_id": "i", "event_time": "t"}}
+
+
+def test_an_encoding_is_kept_under_a_name_that_java_knows():
+    assert [FileSource(path="x", encoding=e).encoding for e in ("latin-1", "windows-1252", "utf8")] == [
+        "iso8859-1",
+        "cp1252",
+        "utf-8",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "sentence"),
+    [
+        (FileSource, {"path": "x", "encoding": "utf-16"}, "write ASCII as ASCII, such as UTF-8"),
+        (FileSource, {"path": "x", "encoding": "klingon"}, "Received 'klingon'."),
+        (
+            FileSource,
+            {"path": "x", "encoding": "latin-1", "format": "json"},
+            "JSON is UTF-8 (RFC 8259). Received encoding='iso8859-1'.",
+        ),
+        (EventSource, EVENTS | {"columns": {"user_id": "u"}}, "Received no ['event_time', 'item_id']."),
+        (EventSource, EVENTS | {"value": "explicit"}, "value: explicit needs columns.value, the rating."),
+        (
+            ItemSource,
+            {"path": "x", "columns": {"item_id": "i", "price": {"from": ["a", "b"]}}},
+            "only categories and tags can come from several columns. Received ['price'].",
+        ),
+        (
+            ItemSource,
+            {"path": "x", "columns": {"item_id": {"from": "i", "pattern": "("}}},
+            "a pattern must be a regular expression",
+        ),
+        (
+            ItemSource,
+            {"path": "x", "columns": {"item_id": {"from": "i", "pattern": "x"}}},
+            "pattern must have a group, the value.",
+        ),
+        (
+            SourceConfig,
+            {"events": EVENTS, "tags": {"path": "x", "columns": {"item_id": "i", "tag": "t"}}},
+            "tags need items, which they describe.",
+        ),
+    ],
+)
+def test_a_source_that_cannot_work_is_refused_with_a_sentence(model, values, sentence):
+    with pytest.raises(ValidationError) as error:
+        model.model_validate(values)
+    assert sentence in str(error.value)
