@@ -25,6 +25,7 @@ from jobs.runtime.config import digest
 from jobs.runtime.errors import ConfigError
 from jobs.runtime.job import Job, Run
 from jobs.runtime.version import code_version, package_versions
+from models.delta_log import training_files
 from models.errors import WorkerError
 from models.inputs import FIRST, Sizes
 from models.launch import Ended, first_cause
@@ -35,6 +36,7 @@ SECTIONS = ("sequences", "model", "training")
 
 
 def build(run: Run) -> None:
+    training_files(run.path("sequences"), run.version("sequences"))  # refuses here what every worker would refuse
     spec = training_spec(run, _sizes(run))
     run.log("spec", model_id=spec.model_id, lanes=spec.lanes, folder=spec.folder, sizes=vars(spec.sizes))
     with run.step("train", model_id=spec.model_id, workers=spec.training.workers):

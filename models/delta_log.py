@@ -56,6 +56,26 @@ def table_files(path: str, version: int) -> tuple[TableFile, ...]:
     return tuple(sorted(files, key=lambda f: f.uri))
 
 
+def training_files(path: str, version: int) -> tuple[TableFile, ...]:
+    """The files of split `train` of a sequences table.
+
+    Raises:
+        StreamError: as `table_files`, or there are no rows to train on.
+    """
+    files = keep_partition(table_files(path, version), "split", "train")
+    if not sum(f.rows for f in files):
+        raise StreamError(
+            f"{path}: version {version} has no training rows (split = 'train'). "
+            "Check sequences.split, and that there are users with enough events."
+        )
+    return files
+
+
+def keep_partition(files: Iterable[TableFile], column: str, value: str) -> tuple[TableFile, ...]:
+    """The files whose partition `column` is `value`."""
+    return tuple(f for f in files if f.partitions.get(column) == value)
+
+
 def _open(path: str, version: int) -> DeltaTable:
     try:
         return DeltaTable(path, version=version)
@@ -86,8 +106,3 @@ def _rows(path: str, version: int, uri: str, logged: int | None) -> int:
         return int(logged)
     with filesystem.open(name) as file:
         return int(pq.ParquetFile(file).metadata.num_rows)
-
-
-def keep_partition(files: Iterable[TableFile], column: str, value: str) -> tuple[TableFile, ...]:
-    """The files whose partition `column` is `value`."""
-    return tuple(f for f in files if f.partitions.get(column) == value)

@@ -16,8 +16,8 @@ from models.batches import Prefetched, lane_batches
 from models.checkpoint import Checkpoints
 from models.cluster import Cluster
 from models.content import read_item_content
-from models.delta_log import keep_partition, table_files
-from models.errors import CheckpointError, StreamError
+from models.delta_log import keep_partition, table_files, training_files
+from models.errors import CheckpointError
 from models.export import export_model
 from models.file_plan import EpochPlan, plan_epoch
 from models.spec import TrainSpec
@@ -78,20 +78,14 @@ class TrainingRun:
     ) -> None:
         self._spec, self._cluster, self._watchdog, self._log, self._progress = spec, cluster, watchdog, log, progress
         config = spec.training
-        files = table_files(spec.sequences.path, spec.sequences.version)
-        self._files = keep_partition(files, "split", "train")
+        self._files = training_files(spec.sequences.path, spec.sequences.version)
         self._steps_per_epoch = len(self._plan(0).steps)
-        if not self._steps_per_epoch:
-            raise StreamError(
-                f"{spec.sequences.path}: version {spec.sequences.version} has no training rows (split = 'train'). "
-                "Check sequences.split, and that there are users with enough events."
-            )
         self._total = config.epochs * self._steps_per_epoch
         self._content = read_item_content(spec.item_content.path, spec.item_content.version, spec.sizes)
         self.model = Recommender(spec.model, spec.sizes, config.seed)
         self._optimizer = build_optimizer(config, self._total)
         self._stepper = Stepper(self.model, self._optimizer, self._content, config.loss, cluster)
-        valid = keep_partition(files, "split", "valid")
+        valid = keep_partition(table_files(spec.sequences.path, spec.sequences.version), "split", "valid")
         self._validation = Validation(self.model, self._content, valid, spec.lanes, config.batch_size, cluster)
         self._state = self._new_state()
         self._checkpoints = Checkpoints(spec.folder, spec, self._tracked())

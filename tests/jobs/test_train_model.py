@@ -1,0 +1,164 @@
+import datetime
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pyspark.sql import SparkSession
+
+from features.tables import ITEM_CONTENT, LABEL_VOCABULARY, MODELS, SEQUENCES, Table
+from jobs import train_model
+from models.exported import Exported
+from tests.models.tables import ITEMS, item_content, sequence_rows
+
+TIME = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
+COLUMNS = {"user_id": "u", "item_id": "i", "event_time": "t"}
+
+
+class Scenario:
+    """A warehouse with what train_model reads."""
+
+    def __init__(self, spark: SparkSession, root: Path, **training: Any) -> None:
+        self.spark, self.root = spark, root
+        settings = {
+            "workers": 2, "epochs": 4, "batch_size": 16, "warmup_steps": 2, "checkpoint_steps": 3,
+            "learning_rate": 0.01, "average": 0.9,
+        }  # fmt: skip
+        scenario = {
+            "warehouse": str(root / "warehouse"),
+            "source": {"events": {"path": "e.csv", "format": "csv", "columns": COLUMNS}},
+            "sequences": {"max_length": 8, "min_length": 4, "max_categories": 2},
+            "model": {"dim": 16},
+            "training": settings | training,
+        }
+        self.conf = root / "scenario.yaml"
+        self.conf.write_text(yaml.safe_dump(scenario))
+
+    def path(self, name: str) -> Path:
+        return self.root / "warehouse" / name
+
+    def write(self, table: Table, rows: Sequence[dict[str, Any]], **options: str) -> None:
+        frame = self.spark.createDataFrame([tuple(row[c.name] for c in table.columns) for row in rows], table.schema)
+        writer = frame.coalesce(1).write.format("delta").mode("overwrite").options(**options)
+        writer.partitionBy(*table.partitions).save(str(self.path(table.name)))
+
+    def with_tables(self, rows: Sequence[dict[str, Any]], items: int = ITEMS, **options: str) -> "Scenario":
+        events = {"user_id": "u", "user_index": 1, "events": 2, "last_time": TIME, "target_time": TIME}
+        self.write(SEQUENCES, [row | events for row in rows], **options)
+        self.write(ITEM_CONTENT, item_content(items).to_pylist())
+        labels = [("event_type", "view", 2), ("categories", "a", 2), ("categories", "b", 3)]
+        self.write(LABEL_VOCABULARY, [dict(zip(("column", "label", "index"), label, strict=True)) for label in labels])
+        return self
+
+    def train(self, *arguments: str) -> int:
+        return train_model.main(["--config", str(self.conf), *arguments])
+
+    def models(self) -> list[dict[str, Any]]:
+        return [row.asDict() for row in self.spark.read.format("delta").load(str(self.path(MODELS.name))).collect()]
+
+
+def errors(text: str) -> str:
+    lines = (json.loads(line) for line in text.splitlines() if line.startswith("{"))
+    return " ".join(str(line["error"]) for line in lines if "error" in line)
+
+
+def worker_processes(folder: Path) -> list[int]:
+    """Process ids of the running workers whose spec lies in the folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().decode()
+        except OSError:
+            continue
+        if "models.worker" in command and str(folder) in command:
+            found.append(int(process.name))
+    return found
+
+
+def kill_a_worker_once_there_is_a_checkpoint(folder: Path) -> None:
+    while not list(folder.glob("_training/*/step-*.index")):
+        time.sleep(0.02)
+    os.kill(max(worker_processes(folder)), signal.SIGKILL)
+
+
+def test_a_killed_worker_ends_the_job_with_10_and_the_same_command_trains_on_to_one_row_in_models(spark, tmp_path, capfd):
+    rows = [*sequence_rows(40, 4), *sequence_rows(50, 8), *sequence_rows(9, 8, split="valid")]
+    scenario = Scenario(spark, tmp_path).with_tables(rows)
+    killer = threading.Thread(target=kill_a_worker_once_there_is_a_checkpoint, args=(scenario.path(""),))
+    killer.start()
+    assert scenario.train() == 10
+    killer.join()
+    assert worker_processes(scenario.path("")) == []
+    log = capfd.readouterr().err
+    assert "was ended by SIGKILL. The same command goes on from the last checkpoint" in errors(log)
+
+    assert scenario.train() == 0
+    assert '"step": "resume"' in capfd.readouterr().err
+    (model,) = scenario.models()
+    assert model["rows"] == 90
+    assert model["sizes"]["items"] == ITEMS
+    assert model["inputs"] == {"sequences": 0, "item_content": 0, "label_vocabulary": 0}
+    assert 0 < model["metrics"]["valid_ndcg@10"] <= 1
+    card = Exported.load(model["export_path"]).card
+    assert (card["model_id"], card["steps"]) == (model["model_id"], model["steps"])
+
+    assert scenario.train() == 0  # up to date
+    assert scenario.train("--force") == 0  # finished: nothing is trained, the same row stays
+    assert scenario.models() == [model]
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "message"),
+    [
+        (sequence_rows(3, 4, split="valid"), {}, "has no training rows (split = 'train')"),
+        (sequence_rows(3, 4), {"delta.enableDeletionVectors": "true"}, "deletionVectors: its deleted rows would come back"),
+        (
+            sequence_rows(3, 4),
+            {"delta.columnMapping.mode": "name", "delta.minReaderVersion": "2", "delta.minWriterVersion": "5"},
+            "columnMapping: its columns would be read as null",
+        ),
+    ],
+)
+def test_a_table_that_cannot_be_streamed_exactly_ends_the_job_with_3_by_name(spark, tmp_path, capfd, rows, options, message):
+    assert Scenario(spark, tmp_path).with_tables(rows, **options).train() == 3
+    assert message in errors(capfd.readouterr().err)
+
+
+def test_sequences_of_another_vocabulary_than_item_content_end_the_job_with_3(spark, tmp_path, capfd):
+    scenario = Scenario(spark, tmp_path).with_tables(sequence_rows(20, 4), items=5)
+    assert scenario.train() == 3
+    assert f"an item index of theirs is {ITEMS - 1}, but item_content ends at 4" in errors(capfd.readouterr().err)
+
+
+def test_a_missing_table_ends_the_job_with_4(spark, tmp_path, capfd):
+    assert Scenario(spark, tmp_path).train() == 4
+    assert "sequences: there is no table" in errors(capfd.readouterr().err)
+
+
+def test_more_workers_than_task_slots_end_the_job_with_2(spark, tmp_path, capfd):
+    scenario = Scenario(spark, tmp_path, workers=4).with_tables(sequence_rows(3, 4))
+    assert scenario.train() == 2
+    assert "training.workers must not exceed the task slots that are free at the same time. Received workers=4" in errors(
+        capfd.readouterr().err
+    )
+
+
+def test_the_model_id_stands_for_what_decides_the_weights_and_not_for_how_they_are_computed(spark, tmp_path):
+    scenario = Scenario(spark, tmp_path, lanes=4).with_tables(sequence_rows(3, 4))
+
+    def model_id(*settings: str) -> str:
+        seen: list[str] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(train_model, "run_workers", lambda *arguments: seen.append(Path(arguments[1]).parent.name) or [])
+            scenario.train("--force", *(part for setting in settings for part in ("--set", setting)))
+        return seen[0]
+
+    first = model_id()
+    assert model_id("training.workers=1", "training.checkpoint_steps=9") == first
+    assert len({first, model_id("training.seed=1"), model_id("model.dim=32"), model_id("training.lanes=2")}) == 4
