@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from features.errors import ContractError, NoInputError
+from features.tables import model_features
 from jobs.runtime.files import fetch
 from jobs.runtime.job import Run
 from jobs.runtime.shipping import private_folder
@@ -55,7 +56,7 @@ def newest_model(run: Run) -> Trained:
 
     Raises:
         NoInputError: there is none.
-        ContractError: its history of another length than the scenario's.
+        ContractError: it reads other inputs than the scenario's.
     """
     wanted = run.config.scoring.model_id
     models = run.read("models") if run.exists("models") else None
@@ -86,7 +87,8 @@ def _local(run: Run, export_path: str) -> Path:
 
 def _check_sizes(run: Run, trained: Trained) -> None:
     sizes, config = trained.exported.card["sizes"], run.config.sequences
-    expected = {"max_length": config.max_length, "item_categories": config.max_categories}
+    features = len(model_features(run.config.features.user))
+    expected = {"max_length": config.max_length, "item_categories": config.max_categories, "user_features": features}
     wrong = [f"{name}={sizes[name]}, the scenario has {value}" for name, value in expected.items() if sizes[name] != value]
     if wrong:
         raise ContractError(f"models: {trained.model_id} was trained with {'; '.join(wrong)}. Train a model for this scenario.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -58,9 +59,10 @@ class Tiny:
 
 def event(user: str, item: str, day: int, order: int = 0, **other: Any) -> dict[str, Any]:
     time = DAY0 + datetime.timedelta(days=day, hours=10)
-    base = {
+    base: dict[str, Any] = {
         "event_id": f"{user}-{item}-{day}-{order}", "user_id": user, "item_id": item, "event_type": "view", "value": None,
-        "event_time": time, "tie_order": order, "session_id": None, "context": {}, "date": time.date(), "month": f"{time:%Y-%m}",
+        "event_time": time, "tie_order": order, "session_id": None, "context": {}, "date": time.date(),
+        "month": f"{time:%Y-%m}",
     }  # fmt: skip
     return base | other
 
@@ -92,8 +94,8 @@ def example(user_id: str, split: str, before: Sequence[int], target: int, length
     window = list(before)[-MAX_LENGTH:]
     padding, last = [0] * (length - len(window)), [0] * (len(window) - 1)
     return history(window, length) | {
-        "example_id": f"{user_id}|{split}|0", "user_id": user_id, "user_index": UNKNOWN, "events": len(window), "last_time": DAY0,
-        "target_time": DAY0, "targets": [*window[1:], target, *padding], "weights": [*last, 1, *padding],
+        "example_id": f"{user_id}|{split}|0", "user_id": user_id, "user_index": UNKNOWN, "events": len(window),
+        "last_time": DAY0, "target_time": DAY0, "targets": [*window[1:], target, *padding], "weights": [*last, 1, *padding],
         "target_values": [0.0] * length, "target_value_weights": [0.0] * length, "split": split, "length": length,
     }  # fmt: skip
 
@@ -141,12 +143,21 @@ def make(
     return tiny
 
 
+def copy(tiny: Tiny, root: Path) -> Tiny:
+    """The same warehouse in another folder; the exports stay where they are."""
+    shutil.copytree(tiny.path(""), root / "warehouse")
+    conf = root / "tiny.yaml"
+    conf.write_text(yaml.safe_dump(_scenario(root)), encoding="utf-8")
+    return Tiny(tiny.spark, root, str(conf))
+
+
 def write_vocabulary(tiny: Tiny, items: Sequence[str], walks: dict[str, Sequence[str]]) -> None:
     """item_vocabulary and item_content; training events are all but the last two of a user who has three or more."""
     train = [i for walk in walks.values() for i in (walk[:-2] if len(walk) > 2 else walk)]
     tiny.write("item_vocabulary", [{"item_id": i, "index": n} for n, i in enumerate(items, FIRST)])
     rows = [
-        {"index": n, "item_id": i, "categories": [n % 3 + 1, 0] if i else [0, 0], "numbers": [n / 10, 1.0, 0.0, 0.0], "train_events": train.count(i)}
+        {"index": n, "item_id": i, "categories": [n % 3 + 1, 0] if i else [0, 0], "numbers": [n / 10, 1.0, 0.0, 0.0],
+         "train_events": train.count(i)}
         for n, i in enumerate(["", "", *items])
     ]  # fmt: skip
     tiny.write("item_content", rows)
@@ -197,5 +208,5 @@ def with_model(tiny: Tiny, model_id: str = "m1", seed: int = 7) -> Recommender:
 def states_of(model: Recommender, tiny: Tiny, rows: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """The model's own states and item vectors, by TensorFlow."""
     vectors = model.item_vectors(content_of(tiny)).numpy()
-    tensors = {i.name: np.asarray(rows[i.name], i.dtype) for i in HISTORY}
+    tensors: dict[str, Any] = {i.name: np.asarray(rows[i.name], i.dtype) for i in HISTORY}
     return model.states(tensors, vectors).numpy(), vectors

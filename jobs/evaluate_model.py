@@ -1,0 +1,140 @@
+"""Evaluate a model: metrics of full rankings beside popularity, and a report.
+
+Reads   sequences, events                 the targets of valid and test; whole histories, to leave out of a ranking
+        item_content, item_vocabulary, items, models
+        recommendations, quarantine       for the report, where they are there
+Writes  metrics                           of the model, replaced whole
+        _reports/<model_id>/report.html   beside the tables
+
+Each target that counts is ranked among all items of the vocabulary: raw, and with the items of the user's own history before
+it left out. A target that the vocabulary does not know is a miss. Popularity ranks by training events, in the same two ways.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from features.errors import ContractError, NoInputError
+from features.histories import histories, with_history
+from jobs.runtime.files import write_text
+from jobs.runtime.job import Job, Run
+from jobs.runtime.judging import METRIC_ROW, OURS, POPULARITY, MetricRow, items_in_lists, judged, metric_sums
+from jobs.runtime.report import headline_cutoff, render
+from jobs.runtime.report_data import collect
+from jobs.runtime.shipping import ship
+from jobs.runtime.trained import Catalogue, Trained, catalogue, newest_model
+from jobs.runtime.warehouse import equals
+from models.evaluation import estimate_of
+from models.inputs import FIRST
+
+
+def build(run: Run) -> None:
+    trained = newest_model(run)
+    listed = catalogue(run, trained)
+    examples = _examples(run).persist()
+    cutoffs = run.config.evaluation.cutoffs
+    model = ship(run.spark, trained.folder, listed.vectors)
+    results = judged(examples, model, listed.train_events, max(cutoffs)).persist()
+    with run.step("judge") as fields:
+        fields.update(_check_targets(run, results))
+    metrics = _metrics(results, cutoffs, len(listed.item_ids) - FIRST)
+    _write(run, trained, metrics)
+    _log_result(run, trained, metrics)
+    _report(run, trained, listed, examples, metrics)
+
+
+def _examples(run: Run) -> DataFrame:
+    """The rows of valid and test with the histories of their users."""
+    events, config = run.read("events"), run.config.sequences
+    if run.end is not None:  # what build_sequences cuts them from, too
+        events = events.where(F.col("date") <= F.lit(run.end))
+    rows = run.read("sequences").where(F.col("split").isin("valid", "test"))
+    if rows.isEmpty():
+        raise NoInputError(
+            "sequences: no row is in valid or test. leave_one_out needs users with three events and more, global_time events "
+            "from sequences.split.valid_from on."
+        )
+    return with_history(rows, histories(events, run.read("item_vocabulary"), config), config)
+
+
+def _check_targets(run: Run, results: DataFrame) -> dict[str, int]:
+    """Counts the targets of each split.
+
+    Raises:
+        ContractError: the sequences were cut from other events than those of today.
+    """
+    ours = results.where(F.col("rank").isNotNull() & F.col("masked") & (F.col("model") == OURS))
+    rows = ours.groupBy("split").agg(F.count("*").alias("targets"), F.count_if(F.isnan("rank")).alias("lost")).collect()
+    lost = sum(row["lost"] for row in rows)
+    if lost:
+        raise ContractError(
+            f"sequences: {lost} of {sum(row['targets'] for row in rows)} targets do not stand in events where they should: "
+            f"events is at version {run.version('events')}, sequences were built from another one. Run build_sequences first."
+        )
+    counts = {f"{row['split']}_targets": row["targets"] for row in rows}
+    for name, number in counts.items():
+        run.count(name, number)
+    return counts
+
+
+def _metrics(results: DataFrame, cutoffs: Sequence[int], items: int) -> list[MetricRow]:
+    rows, users = [], {}
+    for row in metric_sums(results, cutoffs).collect():
+        found = estimate_of(row["sums"])
+        users[row["split"]] = found.users
+        numbers = (_rounded(found.value), _rounded(found.low), _rounded(found.high))
+        rows.append(MetricRow(row["model"], row["split"], row["metric"], row["k"], row["masked"], *numbers, found.users))
+    for row in items_in_lists(results, cutoffs).collect():
+        for k in cutoffs:
+            share, judged_by = _rounded(row[str(k)] / items), users[row["split"]]
+            rows.append(MetricRow(row["model"], row["split"], "coverage", k, row["masked"], share, None, None, judged_by))
+    return sorted(rows)
+
+
+def _rounded(value: float) -> float | None:
+    """To twelve digits: executors add up in any order, and a rerun should find the same number. NaN is null."""
+    return None if math.isnan(value) else round(value, 12)
+
+
+def _write(run: Run, trained: Trained, metrics: Sequence[MetricRow]) -> None:
+    df = run.spark.createDataFrame(metrics, METRIC_ROW).withColumn("model_id", F.lit(trained.model_id))
+    run.count("metrics", run.write("metrics", df.coalesce(1), equals(model_id=trained.model_id)))
+
+
+def _log_result(run: Run, trained: Trained, metrics: Sequence[MetricRow]) -> None:
+    """One line per split that a person looks for: the model's NDCG beside popularity's."""
+    k = headline_cutoff(run.config.evaluation.cutoffs)
+    found = {(m.model, m.split): m.value for m in metrics if m.masked and (m.metric, m.k) == ("ndcg", k)}
+    for split in sorted({split for _, split in found}):
+        ours, theirs = found[OURS, split], found[POPULARITY, split]
+        run.log("result", model_id=trained.model_id, split=split, metric=f"ndcg@{k}", lakeformer=ours, popularity=theirs)
+        print(f"{split} NDCG@{k}: {trained.model_id} {ours:.4f}, popularity {theirs:.4f}")
+
+
+def _report(run: Run, trained: Trained, listed: Catalogue, examples: DataFrame, metrics: Sequence[MetricRow]) -> None:
+    path = run.path(f"_reports/{trained.model_id}/report.html")
+    with run.step("report", path=path):
+        write_text(run.spark, path, render(collect(run, trained, listed, examples, metrics)))
+
+
+JOB = Job(
+    "evaluate_model",
+    build,
+    reads=("sequences", "events", "item_content", "item_vocabulary", "items", "models", "recommendations", "quarantine"),
+    writes=("metrics",),
+    sections=("evaluation", "sequences", "scoring"),
+    description="Metrics of full rankings beside popularity, and a report.",
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return JOB.main(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""Ranks and sums of metrics on executors: rows of `sequences` in, numbers out that one machine can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.runtime.shipping import shipped
+from models.columns import histories, matrix, ragged
+from models.evaluation import NEVER, Judged, Requests, judge, metric_keys, popularity, user_sums
+from models.scorer import Scorer
+
+OURS, POPULARITY = "lakeformer", "popularity"
+_COLUMNS = {
+    "split": pa.string(), "user_id": pa.string(), "rank": pa.float64(), "item": pa.int32(), "place": pa.int32(),
+    "model": pa.string(), "masked": pa.bool_(),
+}  # fmt: skip
+_DDL = "split string, user_id string, rank double, item int, place int, model string, masked boolean"
+_SUMS = pa.schema([("metric", pa.string()), ("k", pa.int32()), ("sums", pa.list_(pa.float64()))])
+_KEYS = ("split", "model", "masked")
+
+Batches = Iterable[pa.RecordBatch]
+
+
+class MetricRow(NamedTuple):
+    """A row of `metrics` without its model_id."""
+
+    model: str
+    split: str
+    metric: str
+    k: int
+    masked: bool
+    value: float | None
+    low: float | None
+    high: float | None
+    users: int
+
+
+METRIC_ROW = (
+    "model string, split string, metric string, k int, masked boolean, value double, low double, high double, users bigint"
+)
+
+
+def judged(examples: DataFrame, model: str, train_events: np.ndarray, k: int) -> DataFrame:
+    """Two kinds of rows, by (split, model, masked), of our model and of popularity.
+
+    Per target that counts: `user_id` and `rank` (0-based; infinity: not in the vocabulary; NaN: the target does not stand in
+    the history where it should). Per batch and item that reached a list of k: `item` and its best `place` (0-based).
+
+    Args:
+        examples: rows of `sequences` with `history` and `target_at`.
+        model: name of the shipped model.
+        train_events: (items,) what popularity ranks by.
+    """
+
+    def run(batches: Batches) -> Iterator[pa.RecordBatch]:
+        scorer = shipped(model)
+        for batch in batches:
+            for key in _groups(batch):
+                part = batch.filter(pc.and_(pc.equal(batch["split"], key[0]), pc.equal(batch["length"], key[1])))
+                yield from _judge_part(part, key[0], scorer, train_events, k)
+
+    return examples.mapInArrow(run, _DDL)
+
+
+def _groups(batch: pa.RecordBatch) -> list[tuple[str, int]]:
+    """The (split, length) of a batch: arrays of one length make a matrix."""
+    return sorted(set(zip(batch["split"].to_pylist(), batch["length"].to_pylist(), strict=True)))
+
+
+def _judge_part(part: pa.RecordBatch, split: str, scorer: Scorer, train_events: np.ndarray, k: int) -> Iterator[pa.RecordBatch]:
+    rows, events, user_ids = histories(part), part["events"].to_numpy(), part["user_id"].to_numpy(zero_copy_only=False)
+    targets, weights = matrix(part["targets"]), matrix(part["weights"])
+    past, target_at = ragged(part["history"]), ragged(part["target_at"])
+    for block, states in scorer.states(rows, events):
+        row, place = np.nonzero(weights[block] > 0)
+        at, found = _places_in_history(past, target_at, block[row], place, targets)
+        requests = Requests(
+            states[row, place], targets[block[row], place], [past[r][:p] for r, p in zip(block[row], at, strict=True)]
+        )
+        ours = judge(requests, scorer.items, k)
+        theirs = judge(*popularity(requests, train_events), k)
+        for name, result in ((OURS, ours), (POPULARITY, theirs)):
+            yield from _numbers(split, name, user_ids[block[row]], found, result)
+
+
+def _places_in_history(
+    past: Sequence[np.ndarray], target_at: Sequence[np.ndarray], rows: np.ndarray, places: np.ndarray, targets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each target's position in its user's history, and whether the history holds it there."""
+    at, found = np.zeros(len(rows), np.int64), np.zeros(len(rows), bool)
+    for n, (row, place) in enumerate(zip(rows, places, strict=True)):
+        if place < len(target_at[row]):
+            at[n] = target_at[row][place]
+            found[n] = past[row][at[n]] == targets[row, place]
+    return at, found
+
+
+def _numbers(split: str, model: str, user_ids: np.ndarray, found: np.ndarray, result: Judged) -> Iterator[pa.RecordBatch]:
+    for masked in (False, True):
+        ranks, places = result.ranks[int(masked)], result.places[int(masked)]
+        items = np.flatnonzero(places < NEVER)
+        yield _batch(split, model, masked, user_id=user_ids, rank=np.where(found, ranks, np.nan))
+        yield _batch(split, model, masked, item=items, place=places[items])
+
+
+def _batch(split: str, model: str, masked: bool, **columns: np.ndarray) -> pa.RecordBatch:
+    rows = len(next(iter(columns.values())))
+    given = {"split": [split] * rows, "model": [model] * rows, "masked": [masked] * rows} | columns
+    arrays = [pa.array(given[n], t, from_pandas=False) if n in given else pa.nulls(rows, t) for n, t in _COLUMNS.items()]
+    return pa.record_batch(arrays, list(_COLUMNS))
+
+
+def metric_sums(judged: DataFrame, cutoffs: Sequence[int]) -> DataFrame:
+    """`split`, `model`, `masked`, `metric`, `k` and `sums`, of models.evaluation.user_sums, over all users."""
+    users = judged.where("rank IS NOT NULL").groupBy(*_KEYS, "user_id").agg(F.collect_list("rank").alias("ranks"))
+    sums = users.mapInArrow(_sums(cutoffs), f"{_KEY_DDL}, metric string, k int, sums array<double>")
+    total = F.array(*[F.sum(F.col("sums")[i]) for i in range(6)])
+    return sums.groupBy(*_KEYS, "metric", "k").agg(total.alias("sums"))
+
+
+_KEY_DDL = "split string, model string, masked boolean"
+
+
+def _sums(cutoffs: Sequence[int]) -> Callable[[Batches], Iterator[pa.RecordBatch]]:
+    def run(batches: Batches) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for key in sorted(set(zip(*(batch[n].to_pylist() for n in _KEYS), strict=True))):
+                chosen = [pc.equal(batch[name], pa.scalar(value)) for name, value in zip(_KEYS, key, strict=True)]
+                ranks = ragged(batch.filter(pc.and_(pc.and_(chosen[0], chosen[1]), chosen[2]))["ranks"])
+                rows = [(*key, metric, at, user_sums(ranks, metric, at).tolist()) for metric, at in metric_keys(cutoffs)]
+                names = [*_KEYS, *_SUMS.names]
+                types = [pa.string(), pa.string(), pa.bool_(), *_SUMS.types]
+                columns = [pa.array(c, t) for c, t in zip(zip(*rows, strict=True), types, strict=True)]
+                yield pa.record_batch(columns, names)
+
+    return run
+
+
+def items_in_lists(judged: DataFrame, cutoffs: Sequence[int]) -> DataFrame:
+    """`split`, `model`, `masked`, and per cutoff a column named by it: how many items are in somebody's list of so many."""
+    best = judged.where("item IS NOT NULL").groupBy(*_KEYS, "item").agg(F.min("place").alias("place"))
+    return best.groupBy(*_KEYS).agg(*[F.count_if(F.col("place") < k).alias(str(k)) for k in cutoffs])

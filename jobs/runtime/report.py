@@ -1,0 +1,45 @@
+"""The report as one HTML file that needs nothing else: no network, no script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import resources
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from jobs.runtime.charts import by_cutoff
+from jobs.runtime.judging import OURS, POPULARITY
+from jobs.runtime.report_data import Comparison, Report, Section
+
+_PLOTTED = {"ndcg": "NDCG", "hr": "Hit rate", "coverage": "Coverage of the catalogue"}
+_NAMES = {
+    "hr": "Hit rate", "recall": "Recall", "precision": "Precision", "ndcg": "NDCG", "mrr": "MRR", "accuracy": "Accuracy",
+    "coverage": "Coverage",
+}  # fmt: skip
+
+
+def render(report: Report) -> str:
+    """The page. Everything that comes from data is escaped."""
+    # Read as a resource, so that it is found in a zip of --py-files too.
+    source = resources.files("jobs.runtime").joinpath("templates/report.html.j2").read_text(encoding="utf-8")
+    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(source)
+    first = report.sections[0]
+    return page.render(
+        report=report, first=first, charts=_charts(first), headline=_headline(first), names=_NAMES, ours=OURS, theirs=POPULARITY
+    )
+
+
+def _charts(section: Section) -> list[Markup]:
+    series = {title: section.series(metric) for metric, title in _PLOTTED.items()}
+    return [Markup(by_cutoff(title, lines)) for title, lines in series.items() if lines]  # noqa: S704  # drawn by us
+
+
+def headline_cutoff(cutoffs: Iterable[int]) -> int:
+    """The cutoff that is told first: 10, or the largest where 10 is none."""
+    return 10 if 10 in (given := set(cutoffs)) else max(given)
+
+
+def _headline(section: Section) -> dict[str, Comparison | None]:
+    k = headline_cutoff(c.k for c in section.comparisons if c.k)
+    return {f"{_NAMES[metric]}@{k}": section.find(metric, k) for metric in ("ndcg", "hr", "coverage")}

@@ -1,0 +1,157 @@
+"""evaluate_model against loops over the definitions, on a warehouse of five users."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyspark.sql import SparkSession
+
+from jobs import evaluate_model
+from models.inputs import FIRST, HISTORY, UNKNOWN
+from models.transformer import Recommender
+from tests.contents import content
+from tests.jobs import tiny_warehouse as tw
+from tests.jobs.tiny_warehouse import Tiny
+
+ITEMS = [f"i{n}" for n in range(8)]
+WALKS = {
+    "u1": ["i0", "i1", "i2", "i3", "i4", "i5", "i6", "i7"],  # longer than the model looks back
+    "u2": ["i1", "i0", "i1", "i0"],  # comes back to what is seen
+    "u3": ["i2", "i1", "i6", "gone"],  # the vocabulary does not know the last one
+    "u4": ["i3", "i3", "i5"],
+    "short": ["i1", "i2"],  # has no row in valid or test
+}
+CUTOFFS = (1, 2, 5)
+INDEX = {i: n for n, i in enumerate(ITEMS, FIRST)}
+
+
+@pytest.fixture(scope="module")
+def made(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[Tiny, Recommender]:
+    tiny = tw.make(spark, tmp_path_factory.mktemp("tiny"), WALKS, ITEMS, [])
+    return tiny, tw.with_model(tiny)
+
+
+@pytest.fixture
+def tiny(made: tuple[Tiny, Recommender], tmp_path: Path) -> Tiny:
+    """A copy to break."""
+    return tw.copy(made[0], tmp_path)
+
+
+@pytest.fixture(scope="module")
+def evaluated(made: tuple[Tiny, Recommender], tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    copy = tw.copy(made[0], tmp_path_factory.mktemp("evaluated"))
+    assert evaluate_model.main(["--config", copy.conf]) == 0
+    return copy
+
+
+def _scores(tiny: Tiny, model: Recommender, walk: Sequence[str], split: str) -> dict[str, np.ndarray]:
+    """Scores of all items, by model, for the user's request whose target is of `split`."""
+    path = [INDEX.get(i, UNKNOWN) for i in walk[: -1 if split == "test" else -2]][-tw.MAX_LENGTH :]
+    rows = {name: np.array([values]) for name, values in tw.history(path, tw.MAX_LENGTH).items()}
+    assert rows.keys() == {i.name for i in HISTORY}
+    states, vectors = tw.states_of(model, tiny, rows)
+    return {"lakeformer": vectors @ states[0, len(path) - 1], "popularity": tw.content_of(tiny).train_events}
+
+
+def _expected(tiny: Tiny, model: Recommender) -> dict[tuple, tuple[float, int]]:
+    """Every metric by its definition: (value, users)."""
+    found: dict[tuple, list[float]] = {}
+    shown: dict[tuple, set[int]] = {}
+    users = [walk for walk in WALKS.values() if len(walk) > 2]
+    for walk in users:
+        for split, at in (("valid", len(walk) - 2), ("test", len(walk) - 1)):
+            target = INDEX.get(walk[at])
+            for name, scores in _scores(tiny, model, walk, split).items():
+                for masked in (False, True):
+                    out = {INDEX.get(i) for i in walk[:at]} if masked else set()
+                    others = [i for i in INDEX.values() if i not in out and i != target]
+                    rank = math.inf if target is None else 1 + sum(scores[i] >= scores[target] for i in others)
+                    listed = sorted((i for i in INDEX.values() if i not in out), key=lambda i: (-scores[i], i))
+                    key = (name, split, masked)
+                    for k in CUTOFFS:
+                        hit = float(rank <= k)
+                        gain = 1 / math.log2(rank + 1) if hit else 0.0
+                        per_user = {"hr": hit, "recall": hit, "precision": hit / k, "ndcg": gain, "mrr": hit / rank}
+                        for metric, value in per_user.items():
+                            found.setdefault((*key, metric, k), []).append(value)
+                        shown.setdefault((*key, "coverage", k), set()).update(listed[:k])
+                    found.setdefault((*key, "mrr", 0), []).append(1 / rank)
+                    found.setdefault((*key, "accuracy", 0), []).append(float(rank == 1))
+    means = {key: (sum(values) / len(values), len(values)) for key, values in found.items()}
+    return means | {key: (len(items) / len(ITEMS), len(users)) for key, items in shown.items()}
+
+
+def test_every_metric_equals_its_definition(evaluated: Tiny, made: tuple[Tiny, Recommender]) -> None:
+    rows = evaluated.table("metrics").collect()
+    found = {(r["model"], r["split"], r["masked"], r["metric"], r["k"]): (r["value"], r["users"]) for r in rows}
+    expected = _expected(*made)
+    assert len(rows) == len(found) and found.keys() == expected.keys()
+    for key, (value, users) in expected.items():
+        assert found[key] == (pytest.approx(value, abs=1e-9), users), key
+    assert {row["model_id"] for row in rows} == {"m1"}
+
+
+def test_intervals_enclose_the_value_and_coverage_has_none(evaluated: Tiny) -> None:
+    for row in evaluated.table("metrics").collect():
+        if row["metric"] == "coverage":
+            assert row["low"] is row["high"] is None
+        else:
+            assert 0 <= row["low"] <= row["value"] <= row["high"] <= 1
+
+
+def test_the_interval_is_that_of_a_mean_over_users(evaluated: Tiny) -> None:
+    test = "split = 'test' AND masked AND metric = 'hr' AND k = 5 AND model = 'popularity'"
+    row = evaluated.table("metrics").where(test).first()
+    hits = round(row["value"] * 4)
+    half = 1.959964 * np.std([1.0] * hits + [0.0] * (4 - hits), ddof=1) / 2
+    assert (row["low"], row["high"]) == pytest.approx((max(0, row["value"] - half), min(1, row["value"] + half)))
+
+
+def test_a_rerun_changes_nothing(evaluated: Tiny) -> None:
+    before, report = content(evaluated.spark, evaluated.path("metrics")), _report(evaluated)
+    assert evaluate_model.main(["--config", evaluated.conf, "--force"]) == 0
+    assert content(evaluated.spark, evaluated.path("metrics")) == before
+    assert _report(evaluated) == report
+
+
+def _report(tiny: Tiny) -> str:
+    return Path(tiny.path("_reports/m1/report.html")).read_text(encoding="utf-8")
+
+
+def test_the_report_shows_titles_and_needs_nothing_else(evaluated: Tiny) -> None:
+    page = _report(evaluated)
+    assert "Title of i5" in page and page.count("<article") == 2  # evaluation.report_users
+    assert page.count("<svg role=") == 3
+    assert not any(loads in page for loads in ("<script", "<link", "src=", "@import", 'href="http', "url(http"))
+
+
+def test_the_result_is_told_in_one_line_a_split(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate_model.main(["--config", tiny.conf, "--set", "evaluation.report_users=0"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["test NDCG@5", "valid NDCG@5"]
+    assert "<article" not in _report(tiny)
+
+
+def test_without_a_model_it_names_the_job_that_makes_one(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate_model.main(["--config", tiny.conf, "--set", "scoring.model_id=nobody"]) == 4
+    assert "models: the warehouse holds no model nobody. Run train_model first." in capsys.readouterr().err
+
+
+def test_sequences_of_other_events_are_refused(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    late = [tw.event("u1", "i0", 20), *[tw.event(u, i, day) for u, walk in WALKS.items() for day, i in enumerate(walk)]]
+    tiny.write("events", late)
+    assert evaluate_model.main(["--config", tiny.conf]) == 3
+    message = capsys.readouterr().err
+    assert "sequences: 2 of 8 targets do not stand in events where they should: events is at version 1" in message
+    assert "Run build_sequences first." in message
+    assert not Path(tiny.path("metrics")).exists()
+
+
+def test_where_no_user_is_held_back_it_says_so(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny.write("sequences", [])
+    assert evaluate_model.main(["--config", tiny.conf]) == 4
+    assert "sequences: no row is in valid or test. leave_one_out needs users with three events" in capsys.readouterr().err

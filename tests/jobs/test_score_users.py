@@ -1,0 +1,190 @@
+"""score_users on a warehouse that can be read by eye."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pyspark.sql import SparkSession
+
+from features.sequences import latest_windows
+from features.vocabularies import Vocabularies
+from jobs import score_users
+from models.inputs import FIRST, HISTORY
+from models.transformer import Recommender
+from tests.contents import contents
+from tests.jobs import tiny_warehouse as tw
+from tests.jobs.tiny_warehouse import Tiny
+
+AS_OF = datetime.date(2026, 3, 9)  # the day after the last event
+ITEMS = [f"i{n}" for n in range(8)]
+WALKS = {
+    "u1": ["i0", "i1", "i2", "i3", "i4", "i5"],
+    "u2": ["i1", "i0", "i1"],
+    "u3": ["i2", "i1", "i6", "i0"],
+    "saw_everything": ITEMS,
+    "stranger": ["gone"],  # an item that the vocabulary does not know
+}
+USERS = [
+    tw.user("u1", "young"), tw.user("u2", "young"), tw.user("u3", "old"),
+    tw.user("cold_young", "young"), tw.user("cold_alone", "nobody else"), tw.user("cold_plain"),
+]  # fmt: skip
+TABLES = ("item_vectors", "user_vectors", "recommendations")
+TOP_K = 3
+
+
+@pytest.fixture(scope="module")
+def untouched(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[Tiny, Recommender]:
+    tiny = tw.make(spark, tmp_path_factory.mktemp("tiny"), WALKS, ITEMS, USERS)
+    return tiny, tw.with_model(tiny)
+
+
+@pytest.fixture
+def tiny(untouched: tuple[Tiny, Recommender], tmp_path: Path) -> Tiny:
+    """A copy to break."""
+    return tw.copy(untouched[0], tmp_path)
+
+
+@pytest.fixture(scope="module")
+def scored(untouched: tuple[Tiny, Recommender], tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    copy = tw.copy(untouched[0], tmp_path_factory.mktemp("scored"))
+    assert score_users.main(["--config", copy.conf]) == 0
+    return copy
+
+
+def _vectors(tiny: Tiny, entity: str) -> dict[str, np.ndarray]:
+    rows = tiny.table(f"{entity}_vectors").collect()
+    assert {(row["model_id"], row["date"]) for row in rows} == {("m1", AS_OF)}
+    return {row[f"{entity}_id"]: np.array(row["vector"], np.float32) for row in rows}
+
+
+def _lists(tiny: Tiny) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for row in tiny.table("recommendations").orderBy("user_id", "rank").collect():
+        found.setdefault(row["user_id"], []).append(row)
+    return found
+
+
+def test_vectors_are_those_of_the_trained_model(scored: Tiny, untouched: tuple[Tiny, Recommender]) -> None:
+    named = Vocabularies(*(scored.table(f"{name}_vocabulary") for name in ("item", "user", "label")))
+    frames = (scored.table("user_features"), named, scored.table("statistics"))
+    windows = latest_windows(scored.table("events"), *frames, scored.scenario.sequences, AS_OF).collect()
+    windows = [row for row in windows if row["user_id"] != "stranger"]
+    rows = {i.name: np.array([row[i.name] for row in windows], i.dtype) for i in HISTORY}
+    states, items = tw.states_of(untouched[1], scored, rows)
+    users = _vectors(scored, "user")
+    assert users.keys() == {row["user_id"] for row in windows} == WALKS.keys() - {"stranger"}
+    for number, row in enumerate(windows):
+        np.testing.assert_allclose(users[row["user_id"]], states[number, row["events"] - 1], atol=1e-5)
+    found = _vectors(scored, "item")
+    np.testing.assert_allclose(np.stack([found[i] for i in ITEMS]), items[FIRST:], atol=1e-5)
+
+
+def test_a_user_with_a_vector_gets_the_best_products_among_the_unseen(scored: Tiny) -> None:
+    users, items, lists = _vectors(scored, "user"), _vectors(scored, "item"), _lists(scored)
+    for user in ("u1", "u2", "u3"):
+        products = {i: float(users[user] @ items[i]) for i in ITEMS if i not in WALKS[user]}
+        best = sorted(products, key=lambda i: (-products[i], ITEMS.index(i)))[:TOP_K]  # u1 has but two items left
+        assert [(r["rank"], r["item_id"], r["source"]) for r in lists[user]] == [(n, i, "model") for n, i in enumerate(best, 1)]
+        assert [r["score"] for r in lists[user]] == pytest.approx([products[i] for i in best], rel=1e-5)
+    assert "saw_everything" not in lists
+
+
+def test_users_without_a_vector_go_down_the_chain(scored: Tiny) -> None:
+    lists = {user: [(r["item_id"], r["score"], r["source"]) for r in rows] for user, rows in _lists(scored).items()}
+    young, popular = "popular_in_segment", "popular"
+    assert lists["cold_young"] == [("i0", 2.0, young), ("i1", 2.0, young), ("i2", 1.0, young)]
+    anywhere = [("i0", 4.0, popular), ("i1", 4.0, popular), ("i2", 3.0, popular)]
+    assert lists["cold_alone"] == lists["cold_plain"] == lists["stranger"] == anywhere
+
+
+def test_every_user_is_accounted_for(scored: Tiny) -> None:
+    run = scored.table("runs").where("job = 'score_users'").orderBy("started_at").first()
+    everyone = WALKS.keys() | {user["user_id"] for user in USERS}
+    assert (run["rows_in"], run["rows_out"], run["rows_refused"]) == (len(everyone), len(everyone) - 1, 1)
+    assert run["counts"]["users_without_candidates"] == 1  # saw_everything
+    assert set(_lists(scored)) == everyone - {"saw_everything"}
+
+
+def test_a_rerun_changes_nothing(scored: Tiny) -> None:
+    before = contents(scored.spark, scored.path(""), TABLES)
+    assert score_users.main(["--config", scored.conf, "--force"]) == 0
+    assert contents(scored.spark, scored.path(""), TABLES) == before
+    versions = [scored.version(name) for name in TABLES]
+    assert score_users.main(["--config", scored.conf]) == 0  # nothing is new: skipped
+    assert [scored.version(name) for name in TABLES] == versions
+
+
+def test_a_grown_vocabulary_is_scored_by_content_and_seen_items_may_stay(tiny: Tiny) -> None:
+    tw.write_vocabulary(tiny, [*ITEMS, "new"], WALKS)
+    tiny.write("items", [tw.item(i) for i in [*ITEMS, "new"]])
+    assert score_users.main(["--config", tiny.conf, "--set", "scoring.exclude=[]", "--set", "scoring.top_k=20"]) == 0
+    assert "new" in _vectors(tiny, "item")
+    lists = _lists(tiny)
+    for user in ("u1", "saw_everything"):
+        assert {row["item_id"] for row in lists[user]} == {*ITEMS, "new"}
+    assert [row["rank"] for row in lists["u1"]] == list(range(1, 10))
+
+
+def test_where_all_users_are_cold_all_go_down_the_chain(tiny: Tiny) -> None:
+    tiny.write("events", [tw.event("stranger", "gone", 8)])
+    assert score_users.main(["--config", tiny.conf]) == 0
+    assert tiny.table("user_vectors").count() == 0
+    assert tiny.table("recommendations").count() == 0  # no known item was ever chosen, so none is popular
+    run = tiny.table("runs").first()
+    assert (run["rows_in"], run["rows_out"], run["rows_refused"]) == (7, 0, 7)
+
+
+def _failure(tiny: Tiny, capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> str:
+    capsys.readouterr()
+    assert score_users.main(["--config", tiny.conf, *arguments]) == code
+    assert not any(Path(tiny.path(name)).exists() for name in TABLES)
+    return capsys.readouterr().err
+
+
+def test_without_a_model_it_names_the_job_that_makes_one(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "holds no model nobody. Run train_model first." in _failure(tiny, capsys, 4, "--set", "scoring.model_id=nobody")
+    shutil.rmtree(tiny.path("models"))
+    assert "models: the warehouse holds no model. Run train_model first." in _failure(tiny, capsys, 4)
+
+
+def test_a_model_of_another_vocabulary_is_refused(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    tw.write_vocabulary(tiny, ["i1", "i0", *ITEMS[2:]], WALKS)  # two indices changed their meaning
+    message = _failure(tiny, capsys, 3)
+    assert "m1 was trained on another vocabulary: item_content had 10 items and has 10, which differ from index 2 on" in message
+    assert "(version 0 then, 1 now)" in message
+    tw.write_vocabulary(tiny, ITEMS[:5], WALKS)
+    assert "item_content had 10 items and has 7, which differ from index 7 on" in _failure(tiny, capsys, 3)
+
+
+def test_an_export_of_other_sizes_is_refused(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    message = _failure(tiny, capsys, 3, "--set", "sequences.max_length=9")
+    assert "m1 was trained with max_length=4, the scenario has 9" in message
+    shutil.rmtree(tiny.path("item_content"))
+    tw.write_vocabulary(tiny, ITEMS[:6], WALKS)  # another table at the version that training read
+    assert "its export has 10 items, item_content 8 (version 0 then, 0 now)" in _failure(tiny, capsys, 3)
+
+
+def test_a_lost_version_or_export_is_named(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    trained = tiny.version("item_content")
+    tw.write_vocabulary(tiny, [*ITEMS, "new"], WALKS)
+    Path(tiny.path("item_content"), "_delta_log", f"{trained:020d}.json").unlink()
+    message = _failure(tiny, capsys, 3)
+    assert (
+        "item_content: version 0, which model m1 was trained on, cannot be read any more (the table is at version 1)" in message
+    )
+    export = tiny.table("models").first()["export_path"]
+    tiny.write("models", [row.asDict() | {"export_path": f"{export}-gone"} for row in tiny.table("models").collect()])
+    assert "card.json: there is no such file, though `models` names it" in _failure(tiny, capsys, 3)
+
+
+def test_features_of_the_day_must_be_there(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [row.asDict() for row in tiny.table("user_features").collect()]
+    tiny.write("user_features", [row for row in rows if row["date"] < AS_OF])
+    capsys.readouterr()
+    assert score_users.main(["--config", tiny.conf]) == 4
+    assert "user_features: has no rows as of 2026-03-09. Run build_features for 2026-03-08 first." in capsys.readouterr().err

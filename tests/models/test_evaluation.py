@@ -1,0 +1,72 @@
+"""Judging rankers, against loops over the definitions."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from models.evaluation import NEVER, Requests, estimate_of, judge, metric_keys, popularity, user_sums
+from models.inputs import FIRST
+from models.ranking import METRICS, estimate
+
+SCORES = np.array([[9, 9, 3, 1, 2, 1], [9, 9, 1, 5, 4, 2]], np.float32)  # of padding, unknown and four items
+TARGETS, SEEN = np.array([4, 5]), [np.array([2]), np.array([3, 3, 1])]
+
+
+def _requests() -> tuple[Requests, np.ndarray]:
+    return Requests(SCORES, TARGETS, SEEN), np.eye(6, dtype=np.float32)  # products with the identity are the scores
+
+
+def test_ranks_are_raw_and_without_what_was_seen() -> None:
+    judged = judge(*_requests(), k=2)
+    # First: only item 2 beats item 4, and it was seen. Second: 3 and 4 beat item 5, 3 was seen.
+    np.testing.assert_array_equal(judged.ranks, [[1, 2], [0, 1]])
+
+
+def test_a_place_is_the_best_that_an_item_reached_in_any_list() -> None:
+    judged = judge(*_requests(), k=2)
+    raw, masked = judged.places  # raw lists: [2, 4], [3, 4]; masked: [4, 3] (3 and 5 tie), [4, 5]
+    assert list(raw) == [NEVER, NEVER, 0, 0, 1, NEVER]
+    assert list(masked) == [NEVER, NEVER, NEVER, 1, 0, 1]
+
+
+def test_popularity_ranks_by_training_events_for_everyone() -> None:
+    requests, _ = _requests()
+    judged = judge(*popularity(requests, np.array([0, 0, 5, 9, 7, 7])), k=4)
+    np.testing.assert_array_equal(judged.ranks, [[2, 2], [2, 1]])  # a tie counts against the target
+
+
+def test_no_requests_have_no_ranks() -> None:
+    nothing = judge(Requests(np.empty((0, 6), np.float32), np.empty(0, np.int64), []), np.eye(6, dtype=np.float32), k=2)
+    assert nothing.ranks.shape == (2, 0) and (nothing.places == NEVER).all()
+
+
+@pytest.mark.parametrize("key", metric_keys((1, 5)))
+def test_with_one_target_a_user_the_estimate_is_that_of_a_mean(key: tuple[str, int]) -> None:
+    ranks = np.array([0, 3, np.inf, 1, 0, 7.0])
+    found, expected = estimate_of(user_sums([ranks[[n]] for n in range(6)], *key)), estimate(METRICS[key[0]](ranks, key[1]))
+    assert (found.value, found.users) == (pytest.approx(expected.value), 6)
+    low, high = max(0, expected.low), min(1, expected.high)
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_repeating_every_target_of_a_user_makes_nothing_surer() -> None:
+    once = [np.array([0.0]), np.array([4.0]), np.array([9.0])]
+    thrice = [np.repeat(r, 3) for r in once]
+    found, expected = (asdict(estimate_of(user_sums(ranks, "ndcg", 10))) for ranks in (thrice, once))
+    assert found == pytest.approx(expected)
+
+
+def test_sums_of_parts_are_the_sums_of_all() -> None:
+    users = [np.array([0.0, 2.0]), np.array([5.0]), np.array([1.0, 1.0, 8.0])]
+    whole = user_sums(users, "mrr", 0)
+    np.testing.assert_allclose(whole, user_sums(users[:1], "mrr", 0) + user_sums(users[1:], "mrr", 0))
+    values = [[1, 1 / 3], [1 / 6], [1 / 2, 1 / 2, 1 / 9]]
+    assert estimate_of(whole).value == pytest.approx(sum(map(sum, values)) / 6)
+
+
+def test_one_user_has_no_interval() -> None:
+    found = estimate_of(user_sums([np.array([0.0])], "hr", FIRST))
+    assert found.value == 1 and np.isnan([found.low, found.high]).all()
