@@ -113,7 +113,8 @@ class Warehouse:
         if where is not None:
             self._check_columns(table)
             writer = writer.option("replaceWhere", where)
-        else:
+        elif self._has_other_columns(table):
+            # In one commit; but columns that are never null are then no longer declared so, as a DataFrame cannot say it.
             writer = writer.option("overwriteSchema", "true")
         for attempt in range(1, _ATTEMPTS + 1):
             try:
@@ -163,10 +164,19 @@ class Warehouse:
                 "Run the job once without dates, which replaces the table."
             )
 
+    def _has_other_columns(self, table: Table) -> bool:
+        try:
+            self._check_columns(table)
+        except ContractError:
+            return True
+        return False
+
     def _written(self, name: str, metric: str) -> Written:
         commit = DeltaTable.forPath(self.spark, self.path(name)).history(1).select("version", "operationMetrics").head()
         assert commit is not None  # noqa: S101  # the commit is ours
-        return Written(int(commit["version"]), int(commit["operationMetrics"].get(metric, 0)))
+        numbers = commit["operationMetrics"]
+        # A file that holds rows to replace and rows to keep is written anew; those it keeps count as copied.
+        return Written(int(commit["version"]), int(numbers.get(metric, 0)) - int(numbers.get("numCopiedRows", 0)))
 
     def _hadoop_path(self, path: str):  # type: ignore[no-untyped-def]  # objects of the JVM
         return self.spark._jvm.org.apache.hadoop.fs.Path(path)  # type: ignore[union-attr]
