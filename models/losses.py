@@ -35,9 +35,9 @@ def next_item_loss(
 def _chunked(states: tf.Tensor, item_vectors: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, chunk_rows: int) -> tf.Tensor:
     @tf.custom_gradient
     def loss(states: tf.Tensor, item_vectors: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, ...]]]:
-        partition, d_states, d_items = _log_partition(states, item_vectors, weights, chunk_rows)
+        log_partition, d_states, d_items = _log_partition(states, item_vectors, weights, chunk_rows)
         wanted = tf.gather(item_vectors, targets)  # (n, dim)
-        total = partition - tf.reduce_sum(weights * tf.reduce_sum(states * wanted, axis=-1))
+        total = tf.reduce_sum(weights * (log_partition - tf.reduce_sum(states * wanted, axis=-1)))
         d_states -= weights[:, None] * wanted
         d_items -= tf.math.unsorted_segment_sum(weights[:, None] * states, targets, tf.shape(item_vectors)[0])
         return total, lambda upstream: (upstream * d_states, upstream * d_items)
@@ -48,36 +48,29 @@ def _chunked(states: tf.Tensor, item_vectors: tf.Tensor, targets: tf.Tensor, wei
 def _log_partition(
     states: tf.Tensor, item_vectors: tf.Tensor, weights: tf.Tensor, chunk_rows: int
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """sum of weight * log sum_i exp(state . item_i), with its gradients to states (n, dim) and items (items, dim)."""
+    """log sum_i exp(state . item_i), (n,), and the gradients of its weighted sum to states (n, dim) and items (items, dim)."""
     rows, dim = tf.shape(states)[0], item_vectors.shape[-1]
     real = item_vectors[FIRST:]  # (items - FIRST, dim)
     with_ones = tf.concat([real, tf.ones_like(real[:, :1])], axis=-1)  # the last column sums the exponentials
-
     chunks = tf.maximum((rows + chunk_rows - 1) // chunk_rows, 1)  # no rows: one empty chunk, so that there is a part
 
-    def more(number: tf.Tensor, *_: tf.Tensor) -> tf.Tensor:
-        return number < chunks
-
-    def chunk(
-        number: tf.Tensor, total: tf.Tensor, d_real: tf.Tensor, d_states: tf.TensorArray
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.TensorArray]:
+    def chunk(number: tf.Tensor, d_real: tf.Tensor, parts: tf.TensorArray) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray]:
         part = slice(number * chunk_rows, (number + 1) * chunk_rows)
-        state, weight = states[part], weights[part]  # (chunk, dim), (chunk,)
+        state, weight = states[part], weights[part, None]  # (chunk, dim), (chunk, 1)
         logits = tf.matmul(state, real, transpose_b=True)  # (chunk, items - FIRST)
-        peak = tf.reduce_max(logits, axis=-1, keepdims=True)
-        exponentials = tf.exp(logits - peak)
-        summed = tf.matmul(exponentials, with_ones)  # (chunk, dim + 1)
-        partition = summed[:, dim:]  # (chunk, 1)
-        scale = weight[:, None] / partition
-        total += tf.reduce_sum(weight * (tf.math.log(partition) + peak)[:, 0])
+        peak = tf.reduce_max(logits, axis=-1, keepdims=True)  # (chunk, 1)
+        exponentials = tf.exp(logits - peak)  # (chunk, items - FIRST)
+        summed, partition = tf.split(tf.matmul(exponentials, with_ones), [dim, 1], axis=-1)  # (chunk, dim), (chunk, 1)
+        scale = weight / partition
         d_real += tf.matmul(exponentials, state * scale, transpose_a=True)
-        d_states = d_states.write(number, summed[:, :dim] * scale)
-        return number + 1, total, d_real, d_states
+        parts = parts.write(number, tf.concat([summed * scale, tf.math.log(partition) + peak], axis=-1))  # (chunk, dim + 1)
+        return number + 1, d_real, parts
 
-    parts = tf.TensorArray(tf.float32, size=chunks, element_shape=[None, dim], infer_shape=False)
-    start = (tf.constant(0), tf.constant(0.0), tf.zeros_like(real), parts)
-    _, total, d_real, parts = tf.while_loop(more, chunk, start, parallel_iterations=1)
-    return total, tf.reshape(parts.concat(), [rows, dim]), tf.pad(d_real, [[FIRST, 0], [0, 0]])
+    parts = tf.TensorArray(tf.float32, size=chunks, element_shape=[None, dim + 1], infer_shape=False)
+    start = (tf.constant(0), tf.zeros_like(real), parts)
+    _, d_real, parts = tf.while_loop(lambda number, *_: number < chunks, chunk, start, parallel_iterations=1)
+    d_states, log_partition = tf.split(tf.reshape(parts.concat(), [rows, dim + 1]), [dim, 1], axis=-1)
+    return log_partition[:, 0], d_states, tf.pad(d_real, [[FIRST, 0], [0, 0]])
 
 
 def value_loss(predicted: tf.Tensor, actual: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
