@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from pyspark.sql import SparkSession
 
+from jobs import run_pipeline
 from jobs.runtime.session import build_session
 from tests.scenario import Scenario, make_raw
 
@@ -33,8 +34,6 @@ def spark() -> Iterator[SparkSession]:
 def pipeline(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Scenario:
     """The small scenario after one undisturbed run of everything. Tests read it; those that change tables make their own."""
     folder = tmp_path_factory.mktemp("pipeline")
-    from jobs import run_pipeline
-
     scenario = Scenario(make_raw(folder / "raw"), folder / "warehouse")
     assert run_pipeline.main(scenario.arguments()) == 0
     return scenario

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Set
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -23,13 +24,13 @@ def _rounded(value: Any) -> Any:
     return value
 
 
-def content(spark: SparkSession, path: str) -> list[str]:
-    """The rows of a Delta table as sorted JSON, without the volatile columns."""
+def contents(spark: SparkSession, root: str, tables: Iterable[str], ignored: Set[str] = frozenset()) -> dict[str, list[str]]:
+    """Per table its rows as sorted JSON, without the volatile and the ignored columns."""
+    return {name: _content(spark, f"{root}/{name}", VOLATILE | ignored) for name in tables}
+
+
+def _content(spark: SparkSession, path: str, ignored: Set[str]) -> list[str]:
     table = spark.read.format("delta").load(path)
-    table = table.select([c for c in table.columns if c not in VOLATILE])
+    table = table.select([c for c in table.columns if c not in ignored])
     rows = table.select(F.to_json(F.struct("*"), {"ignoreNullFields": "false"})).collect()
     return sorted(json.dumps(_rounded(json.loads(row[0])), sort_keys=True) for row in rows)
-
-
-def contents(spark: SparkSession, root: str, tables: tuple[str, ...]) -> dict[str, list[str]]:
-    return {name: content(spark, f"{root}/{name}") for name in tables}
