@@ -28,7 +28,7 @@ def test_rows_are_spread_over_files_in_an_order_of_hashes_that_is_the_same_in_ev
         orders.append([[r[0] for r in spark.read.parquet(f).collect()] for f in files])
     by_size = [sorted(map(tuple, order), key=len) for order in orders]
     assert by_size[0] == by_size[1]
-    assert [len(f) for f in by_size[0]][0] == 50  # the small partition is one file
+    assert len(by_size[0][0]) == 50  # the small partition is one file
     assert 3 <= len(by_size[0]) <= 11
     assert sorted(x for f in by_size[0] for x in f) == sorted(f"u{n}" for n in range(1000))
     for file in by_size[0]:

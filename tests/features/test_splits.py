@@ -43,5 +43,5 @@ def test_the_training_period_ends_at_valid_from_or_after_the_last_training_event
 
 def test_a_training_period_without_events_is_no_input(spark):
     early = Split(by="global_time", valid_from=dt.date(2019, 1, 1), test_from=dt.date(2019, 2, 1))
-    with pytest.raises(NoInputError, match="none is in the training period.*valid_from=2019-01-01"):
+    with pytest.raises(NoInputError, match=r"none is in the training period.*valid_from=2019-01-01"):
         training_end(with_split(events_frame(spark, EVENTS), early), early)

@@ -1,0 +1,86 @@
+import pytest
+
+from features.tables import SEQUENCES, conform
+from jobs import build_features
+from jobs.build_sequences import main
+from tests.features.rows import Event, at, random_events
+from tests.jobs.feature_warehouse import FeatureWarehouse
+
+EVENTS = random_events(seed=7, users=4, items=5, events=50, days=9)
+ITEMS = {"i0": {"categories": ["a", "b"]}, "i1": {"categories": ["b"]}, "never": {}}
+VOCABULARIES = ("item_vocabulary", "user_vocabulary", "label_vocabulary")
+TABLES = (*VOCABULARIES, "statistics", "item_content", "sequences")
+
+
+@pytest.fixture(scope="module")
+def house(spark, tmp_path_factory):
+    house = FeatureWarehouse(spark, tmp_path_factory.mktemp("sequences"))
+    house.write(EVENTS, ITEMS)
+    assert build_features.main(["--config", house.conf()]) == 0
+    assert main(["--config", house.conf()]) == 0
+    return house
+
+
+def _vocabulary(house, name):
+    return {tuple(r)[:-1]: r["index"] for r in house.table(name).collect()}
+
+
+def test_every_event_but_a_users_first_is_a_target_and_the_ledger_says_so(house):
+    row = house.table("runs").where("job = 'build_sequences' and exit_code = 0").orderBy("started_at").head()
+    users = len({e.user_id for e in EVENTS})
+    assert (row["counts"]["events"], row["counts"]["first_events"]) == (len(EVENTS), users)
+    assert sum(row["counts"][f"{s}_targets"] for s in ("train", "valid", "test")) == len(EVENTS) - users
+    assert row["counts"]["test_targets"] == row["counts"]["valid_targets"] == users
+
+
+def test_arrays_have_the_length_of_their_partition_and_no_null(house):
+    for row in conform(house.table("sequences"), SEQUENCES).collect():
+        for column in (c.name for c in SEQUENCES.columns if c.type.startswith("array")):
+            per_position = 2 if column == "user_features" else 1
+            assert len(row[column]) == row["length"] * per_position
+            assert None not in row[column]
+
+
+def test_implicit_values_are_neither_read_nor_learned(house):
+    rows = house.table("sequences").collect()
+    assert not any(any(r["values"]) or any(r["target_values"]) or any(r["target_value_weights"]) for r in rows)
+    assert house.table("statistics").where("owner = 'sequences'").isEmpty()
+
+
+def test_a_second_run_is_skipped_and_a_forced_one_leaves_the_same_rows(house):
+    before, rows = house.versions(), {name: house.rows(name) for name in TABLES}
+    assert main(["--config", house.conf()]) == 0
+    assert house.versions() == before
+    assert main(["--config", house.conf(), "--force"]) == 0
+    assert {name: house.rows(name) for name in TABLES} == rows
+
+
+def test_features_that_are_older_than_the_events_are_refused(spark, tmp_path, capfd):
+    house = FeatureWarehouse(spark, tmp_path)
+    house.write(EVENTS, ITEMS)
+    assert build_features.main(["--config", house.conf()]) == 0
+    house.write([*EVENTS, Event("u0", "i1", at(30))], ITEMS)
+    assert main(["--config", house.conf()]) == 3
+    assert "user_features: 1 events have no row of their user and day. Run build_features" in capfd.readouterr().err
+
+
+def test_new_events_append_to_the_vocabularies_and_change_no_index(house):
+    before = {name: _vocabulary(house, name) for name in VOCABULARIES}
+    assert before["item_vocabulary"]["never",] == max(before["item_vocabulary"].values())
+    new = [Event("aa", "0-item", at(1, n), "rate", tie_order=0) for n in range(3)]
+    house.write([*EVENTS, *new], ITEMS | {"0-item": {"categories": ["0"]}})
+    assert build_features.main(["--config", house.conf()]) == 0
+    assert main(["--config", house.conf()]) == 0
+    added = {"item_vocabulary": ("0-item",), "user_vocabulary": ("aa",), "label_vocabulary": ("categories", "0")}
+    for name in VOCABULARIES:
+        after = _vocabulary(house, name)
+        assert before[name].items() <= after.items()
+        assert added[name] in after.keys() - before[name].keys()
+
+
+def test_explicit_values_are_scaled_and_learned(house):
+    events = {"path": "none", "value": "explicit"}
+    columns = {"user_id": "u", "item_id": "i", "event_time": "t", "value": "v"}
+    assert main(["--config", house.conf(source={"events": events | {"columns": columns}})]) == 0
+    assert house.table("statistics").where("owner = 'sequences' and column = 'value'").count() == 2
+    assert any(any(r["target_value_weights"]) for r in house.table("sequences").collect())
