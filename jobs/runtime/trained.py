@@ -104,8 +104,8 @@ def as_trained(run: Run, trained: Trained, name: str) -> DataFrame:
     if version == run.version(name):
         return run.read(name)
     try:
-        table = run.warehouse.read(run.table(name), version)
-        table.limit(1).count()  # a version whose files were vacuumed away fails only when they are read
+        table = run.warehouse.read(run.table(name), version).persist()
+        table.count()  # reads it whole: files that were vacuumed away are missed only when they are read
     except Exception as error:
         raise ContractError(
             f"{name}: version {version}, which model {trained.model_id} was trained on, cannot be read any more "
