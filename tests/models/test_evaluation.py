@@ -11,8 +11,8 @@ from models.evaluation import NEVER, Requests, estimate_of, judge, metric_keys, 
 from models.inputs import FIRST
 from models.ranking import METRICS, estimate
 
-SCORES = np.array([[9, 9, 3, 1, 2, 1], [9, 9, 1, 5, 4, 2]], np.float32)  # of padding, unknown and four items
-TARGETS, SEEN = np.array([4, 5]), [np.array([2]), np.array([3, 3, 1])]
+SCORES = np.array([[9, 9, 3, 1, 2, 1], [9, 9, 1, 5, 4, 2], [9, 9, 3, 1, 5, 1]], np.float32)  # padding, unknown, four items
+TARGETS, SEEN = np.array([4, 5, 2]), [np.array([2]), np.array([3, 3, 1]), np.array([], np.int64)]
 
 
 def _requests() -> tuple[Requests, np.ndarray]:
@@ -21,21 +21,26 @@ def _requests() -> tuple[Requests, np.ndarray]:
 
 def test_ranks_are_raw_and_without_what_was_seen() -> None:
     judged = judge(*_requests(), k=2)
-    # First: only item 2 beats item 4, and it was seen. Second: 3 and 4 beat item 5, 3 was seen.
-    np.testing.assert_array_equal(judged.ranks, [[1, 2], [0, 1]])
+    # First: only item 2 beats item 4, and it was seen. Second: 3 and 4 beat item 5, 3 was seen. Third: 4 beats 2.
+    np.testing.assert_array_equal(judged.ranks, [[1, 2, 1], [0, 1, 1]])
 
 
 def test_a_place_is_the_best_that_an_item_reached_in_any_list() -> None:
     judged = judge(*_requests(), k=2)
-    raw, masked = judged.places  # raw lists: [2, 4], [3, 4]; masked: [4, 3] (3 and 5 tie), [4, 5]
-    assert list(raw) == [NEVER, NEVER, 0, 0, 1, NEVER]
-    assert list(masked) == [NEVER, NEVER, NEVER, 1, 0, 1]
+    raw, masked = judged.places  # raw lists: [2, 4], [3, 4], [4, 2]; masked: [4, 3] (3 and 5 tie), [4, 5], [4, 2]
+    assert list(raw) == [NEVER, NEVER, 0, 0, 0, NEVER]
+    assert list(masked) == [NEVER, NEVER, 1, 1, 0, 1]
+
+
+def test_padding_of_a_list_that_is_too_long_is_no_item() -> None:
+    for places in judge(*_requests(), k=6).places:
+        assert list(places[:FIRST]) == [NEVER, NEVER] and (places[FIRST:] < 4).all()
 
 
 def test_popularity_ranks_by_training_events_for_everyone() -> None:
     requests, _ = _requests()
     judged = judge(*popularity(requests, np.array([0, 0, 5, 9, 7, 7])), k=4)
-    np.testing.assert_array_equal(judged.ranks, [[2, 2], [2, 1]])  # a tie counts against the target
+    np.testing.assert_array_equal(judged.ranks, [[2, 2, 3], [2, 1, 3]])  # a tie counts against the target
 
 
 def test_no_requests_have_no_ranks() -> None:
