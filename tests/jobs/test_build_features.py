@@ -7,10 +7,8 @@ from jobs.build_features import main
 from tests.features.rows import Event, at, random_events
 from tests.jobs.feature_warehouse import FeatureWarehouse
 
-EVENTS = random_events(seed=4, users=4, items=5, events=60, days=12) + [
-    Event("early", "i0", at(1)),
-    Event("u0", "i1", at(12, 5)),
-]
+EDGES = [Event("early", "i0", at(1)), Event("u0", "i1", at(12, 5))]  # a user of the first day only; the last day
+EVENTS = [*random_events(seed=4, users=4, items=5, events=60, days=12), *EDGES]
 ITEMS = {"i0": {"categories": ["a", "b"]}, "i1": {"categories": ["b"]}, "i2": {}}
 TABLES = ("user_days", "item_days", "user_features", "item_features")
 
