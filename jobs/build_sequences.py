@@ -44,11 +44,12 @@ def build(run: Run) -> None:
     vocabularies = _vocabularies(run, events, items)
     run.write("item_content", item_content(items, events, vocabularies, statistics, config.max_categories))
     examples = training_examples(events, user_features, vocabularies, statistics, config).persist()
+    with run.step("examples"):
+        rows = _account(run, events, examples)
     with run.step("leakage_guard"):
         check_statistics(statistics, end)
         check_events(events)
         check_examples(examples, config.split, start_of(run.as_of()))
-    rows = _account(run, events, examples)
     features = len(model_features(run.config.features.user))
     run.write("sequences", spread(conform(examples, run.table("sequences")), rows, features))
 
