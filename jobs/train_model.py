@@ -1,6 +1,7 @@
 """Train the model on one pinned version of the sequences, on `training.workers` processes, and export it.
 
-Reads   sequences, item_content, label_vocabulary   the versions at the start of the run, to the end of training
+Reads   sequences, item_content, label_vocabulary,  the versions at the start of the run, to the end of training
+        statistics                                  only its version: scoring scales with the numbers the model saw
 Writes  models                                      one row; training again on the same inputs changes nothing
         <warehouse>/_training/<model_id>/           checkpoints: the same command goes on where a killed run stopped
         <warehouse>/_models/<model_id>/             the exported model
@@ -31,7 +32,7 @@ from models.inputs import FIRST, Sizes
 from models.launch import Ended, first_cause
 from models.spec import PinnedTable, TrainSpec
 
-READS = ("sequences", "item_content", "label_vocabulary")
+READS = ("sequences", "item_content", "label_vocabulary", "statistics")
 SECTIONS = ("sequences", "model", "training")
 
 
@@ -40,7 +41,7 @@ def build(run: Run) -> None:
     spec = training_spec(run, _sizes(run))
     run.log("spec", model_id=spec.model_id, lanes=spec.lanes, folder=spec.folder, sizes=vars(spec.sizes))
     with run.step("train", model_id=spec.model_id, workers=spec.training.workers):
-        ends = run_workers(run.spark, _write_spec(spec), spec.training.workers, spec.threads)
+        ends = run_workers(run.spark, _write_spec(spec), spec.training.workers, spec.threads, run.logger.fields)
     result = _result(ends, spec)
     run.count("train_rows", result["rows"])
     run.insert_new("models", run.spark.createDataFrame([_row(run, spec, result)], run.table("models").schema))

@@ -28,15 +28,20 @@ WAYS_OUT = {
 
 @dataclass(frozen=True)
 class TableFile:
-    """A Parquet file of a table version. `partitions` holds the values of the partition columns, as text."""
+    """A Parquet file of a table version.
+
+    `partitions` holds the values of the partition columns, as text. `first` is the least example_id in the file, empty where
+    the log does not know: names of files are random, so it is this that puts the files of two builds in the same order.
+    """
 
     uri: str
     rows: int
     partitions: Mapping[str, str]
+    first: str = ""
 
 
 def table_files(path: str, version: int) -> tuple[TableFile, ...]:
-    """The files of table `path` at `version`, in the order of their names.
+    """The files of table `path` at `version`, ordered by what they hold.
 
     Raises:
         StreamError: no such table or version; a table feature that cannot be read exactly; a file that VACUUM has taken.
@@ -52,8 +57,14 @@ def table_files(path: str, version: int) -> tuple[TableFile, ...]:
                 f"{path}: delta-rs lists its files and their statistics in different orders. Use deltalake 1.6.6."
             )
         partitions = {name: str(action[f"partition.{name}"]) for name in partitioned_by}
-        files.append(TableFile(uri, _rows(path, version, uri, action.get("num_records")), partitions))
-    return tuple(sorted(files, key=lambda f: f.uri))
+        rows = _rows(path, version, uri, action.get("num_records"))
+        files.append(TableFile(uri, rows, partitions, action.get("min.example_id") or ""))
+    return tuple(sorted(files, key=place))
+
+
+def place(file: TableFile) -> tuple[str, str]:
+    """Sorts files alike in every build of the same table."""
+    return file.first, file.uri
 
 
 def training_files(path: str, version: int) -> tuple[TableFile, ...]:

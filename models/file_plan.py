@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.delta_log import TableFile
+from models.delta_log import TableFile, place
 from models.errors import StreamError
 
 
@@ -99,7 +99,7 @@ def _buckets(files: Iterable[TableFile]) -> dict[int, list[TableFile]]:
             raise StreamError(f"{file.uri}: the table must be partitioned by length. Partitions: {sorted(file.partitions)}.")
         if file.rows:
             buckets[int(file.partitions["length"])].append(file)
-    return {length: sorted(bucket, key=lambda f: f.uri) for length, bucket in buckets.items()}
+    return {length: sorted(bucket, key=place) for length, bucket in buckets.items()}
 
 
 def _cut(files: list[TableFile], lanes: int) -> tuple[tuple[Part, ...], ...]:

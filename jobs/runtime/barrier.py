@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import sys
 import uuid
@@ -25,6 +26,7 @@ class _Task:
     spec: str
     mark: str
     threads: int | None
+    fields: dict[str, object]
 
     def __call__(self, _: Iterable[int]) -> Iterator[Ended]:
         context = BarrierTaskContext.get()
@@ -33,25 +35,32 @@ class _Task:
         with socket.socket() as port:
             port.bind(("", 0))
             addresses = context.allGather(f"{host}:{port.getsockname()[1]}")
-            worker = WorkerProcess(self.spec, addresses=addresses, index=index, port=port, threads=self.threads, log=_write)
+            worker = WorkerProcess(self.spec, addresses=addresses, index=index, port=port, threads=self.threads, log=self._log)
         ended = worker.wait(given_up=Path(self.mark).exists)
         if ended.code:
             Path(self.mark).touch()  # peers within a collective notice by themselves; those that are not would wait for ever
         yield ended
 
+    def _log(self, line: str) -> None:
+        """Writes a worker's JSON line with the fields that all lines of the run carry."""
+        time, *rest = json.loads(line).items()
+        sys.stderr.write(json.dumps(dict([time, *self.fields.items(), *rest])) + "\n")
+        sys.stderr.flush()
 
-def run_workers(spark: SparkSession, spec: str, workers: int, threads: int | None) -> list[Ended]:
+
+def run_workers(spark: SparkSession, spec: str, workers: int, threads: int | None, fields: dict[str, object]) -> list[Ended]:
     """How each worker ended. A worker's failure is a result, not an exception: Spark would run the stage again by itself.
 
     Args:
         spec: path of the run's spec, in a folder that every machine sees.
+        fields: what every line of the log carries, such as run_id.
     Raises:
         ConfigError: the cluster has fewer task slots than workers.
     """
     mark = Path(spec).with_name(f"failed-{uuid.uuid4().hex}")
     stage = spark.sparkContext.parallelize(range(workers), workers).barrier()
     try:
-        return stage.mapPartitions(_Task(spec, str(mark), threads)).collect()
+        return stage.mapPartitions(_Task(spec, str(mark), threads, fields)).collect()
     except Exception as error:
         if _TOO_FEW_SLOTS in str(getattr(error, "java_exception", error)):
             raise ConfigError(
@@ -61,8 +70,3 @@ def run_workers(spark: SparkSession, spec: str, workers: int, threads: int | Non
         raise
     finally:
         mark.unlink(missing_ok=True)
-
-
-def _write(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()

@@ -55,6 +55,15 @@ def test_a_plan_goes_on_at_any_step(table, lanes, batch, data):
             assert rest == whole[taken * batch :]
 
 
+def test_files_with_other_names_and_the_same_rows_make_the_same_order():
+    def build(names: list[str]) -> list[str]:
+        table = [TableFile(name, 3, {"length": "4"}, first=f"user{i}") for i, name in enumerate(names)]
+        plan = plan_epoch(reversed(table), seed=7, epoch=0, lanes=1, batch_size=4)
+        return [part.file.first for part in plan.parts[4][0]]
+
+    assert build(["a", "b", "c", "d"]) == build(["d", "a", "c", "b"])
+
+
 def test_the_same_arguments_make_the_same_plan_and_another_epoch_another_order():
     table = files({4: [3] * 10, 8: [5] * 10})
     first, again = (plan_epoch(table, seed=7, epoch=0, lanes=2, batch_size=4) for _ in range(2))
