@@ -5,8 +5,8 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from features.config import ItemSource, TagSource, UserSource
 from features.parsing import PLACE, Reader, as_number, line_reasons, raw_text, text_map
+from features.source_config import ItemSource, TagSource, UserSource
 
 
 def parse_items(raw: DataFrame, source: ItemSource) -> DataFrame:

@@ -12,7 +12,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from features.config import Impute
-from features.tables import STATISTICS, conform
+from features.schema import conform
+from features.tables import STATISTICS
 
 
 def imputed(entities: DataFrame, rules: Sequence[Impute], owner: str) -> tuple[DataFrame, DataFrame | None]:

@@ -23,7 +23,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from features.config import EventSource, FileSource, ItemSource, Mapping, TagSource, Time, UserSource
+from features.source_config import EventSource, FileSource, ItemSource, Mapping, TagSource, Time, UserSource
 
 PLACE = ("file", "block", "row")  # source order: by it ties and duplicates are decided
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"  # a cast would also take 1d, 0x1p3, NaN and Infinity

@@ -10,7 +10,8 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from features.parsing import PLACE
-from features.tables import QUARANTINE, conform
+from features.schema import conform
+from features.tables import QUARANTINE
 
 UNDATED = datetime.date(1970, 1, 1)  # `date` of a refused row that belongs to no day
 _TIMELESS = ("line_broken", "event_time_early", "event_time_future")  # what event_time says is not to be believed

@@ -5,74 +5,9 @@ Each column has a comment with its meaning, its unit and what null means; it bec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from pyspark.sql import Column as SparkColumn
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, StructField, StructType
-
-from features.config import Feature, FeaturesConfig
-from features.errors import ContractError
-
-
-@dataclass(frozen=True)
-class Column:
-    """`type` is Spark's short name, as in SQL. A column that is never null says so by `nullable=False`."""
-
-    name: str
-    type: str
-    comment: str
-    nullable: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    name: str
-    comment: str
-    columns: tuple[Column, ...]
-    keys: tuple[str, ...]  # what makes a row unique
-    partitions: tuple[str, ...] = ()
-
-    @property
-    def schema(self) -> StructType:
-        return StructType(
-            [
-                StructField(c.name, DataType.fromDDL(c.type), c.nullable, {"comment": c.comment})  # comments live in Delta
-                for c in self.columns
-            ]
-        )
-
-
-def conform(df: DataFrame, table: Table) -> DataFrame:
-    """The table's columns of `df`, in order.
-
-    Raises:
-        ContractError: naming every column that is missing or has another type.
-    """
-    actual = {f.name: f.dataType.simpleString() for f in df.schema.fields}
-    wrong = [
-        f"{c.name} must be {c.type}, found {actual.get(c.name, 'no such column')}"
-        for c in table.columns
-        if actual.get(c.name) != DataType.fromDDL(c.type).simpleString()
-    ]
-    if wrong:
-        raise ContractError(
-            f"{table.name}: {'; '.join(wrong)}. It was written by another version or configuration: "
-            "run the job that writes it again with --force, or put the table aside."
-        )
-    return df.select(*[c.name for c in table.columns])
-
-
-def month_of(date: str) -> SparkColumn:
-    """The month partition, such as 2026-11, of the day in column `date`."""
-    return F.date_format(date, "yyyy-MM")
-
-
-_DATE = Column("date", "date", "day in UTC")
-# A table of a catalogue of years would have thousands of day partitions with a file of a few rows each; a month holds
-# enough rows for a file, and file statistics on `date` still let a reader skip to the day.
-_MONTH = Column("month", "string", "month of date, as 2026-11; the partition")
+from features.config import FeaturesConfig
+from features.declared_tables import day_table, feature_table
+from features.schema import DATE, MONTH, Column, Table
 
 EVENTS = Table(
     "events",
@@ -93,8 +28,8 @@ EVENTS = Table(
         Column("tie_order", "int", "0, 1, ... among the user's events of one instant, in source order"),
         Column("session_id", "string", "session, as the source names it; null: not given", True),
         Column("context", "map<string,string>", "further source columns named in source.events.context; empty: none"),
-        _DATE,
-        _MONTH,
+        DATE,
+        MONTH,
     ),
     ("event_id",),
     ("month",),
@@ -372,94 +307,6 @@ RUNS = Table(
     ),
     ("run_id", "job"),
 )
-
-
-# The tables of declared features: their columns follow from the declarations.
-
-
-def measure(feature: Feature) -> str:
-    """Prefix of a feature's columns: the event type it is limited to, or nothing."""
-    return f"{feature.event_type}_" if feature.event_type else ""
-
-
-def feature_columns(features: tuple[Feature, ...]) -> tuple[Column, ...]:
-    """The computed names: {column}_{operation}_{days}d, after the event type where one is declared."""
-    columns: dict[str, Column] = {}
-    for f in features:
-        of = f" of type {f.event_type}" if f.event_type else ""
-        for days in f.days:
-            window = f"in the {days} whole days before date"
-            column = {
-                "count": Column(f"{measure(f)}events_count_{days}d", "bigint", f"events{of} {window}"),
-                "sum": Column(f"{measure(f)}value_sum_{days}d", "double", f"sum of value of events{of} {window}; 0: none"),
-                "mean": Column(
-                    f"{measure(f)}value_mean_{days}d",
-                    "double",
-                    f"mean value of events{of} {window}; null: none has a value",
-                    True,
-                ),
-                "recency": Column(
-                    f"{measure(f)}events_recency_{days}d",
-                    "int",
-                    f"days from the last day with an event{of} to date, {window}; null: no such day",
-                    True,
-                ),
-                "frequency": Column(
-                    f"{measure(f)}events_frequency_{days}d", "double", f"share of days with an event{of} {window}, 0 to 1"
-                ),
-                "share": Column(
-                    f"{measure(f)}category_share_{days}d",
-                    "map<string,double>",
-                    f"share of each category among the categories of the events{of} {window}, sums to 1; empty: none",
-                ),
-            }[f.operation]
-            columns.setdefault(column.name, column)
-    return tuple(columns.values())
-
-
-def day_table(entity: str, features: tuple[Feature, ...]) -> Table:
-    """user_days or item_days: one key's additive aggregates of one day, from which every window is summed."""
-    columns: dict[str, Column] = {}
-    for f in features:
-        of = f" of type {f.event_type}" if f.event_type else ""
-        add = [Column(f"{measure(f)}events", "bigint", f"events{of} of the day")]
-        if f.operation in ("sum", "mean"):
-            add += [
-                Column(f"{measure(f)}value_sum", "double", f"sum of value of the events{of}; 0: none has one"),
-                Column(f"{measure(f)}value_count", "bigint", f"events{of} with a value"),
-            ]
-        if f.operation == "share":
-            add.append(Column(f"{measure(f)}category_events", "map<string,bigint>", f"events{of} by category of the item"))
-        for column in add:
-            columns.setdefault(column.name, column)
-    return Table(
-        f"{entity}_days",
-        f"One row is one {entity}'s aggregates of one day with events: the tile from which windows are summed.",
-        (Column(f"{entity}_id", "string", entity), _DATE, _MONTH, *columns.values()),
-        (f"{entity}_id", "date"),
-        ("month",),
-    )
-
-
-def feature_table(entity: str, features: tuple[Feature, ...]) -> Table:
-    """user_features or item_features: one key as of the start of `date`, from whole days before it only."""
-    return Table(
-        f"{entity}_features",
-        f"One row is one {entity} as of the start of date, from whole days before it; only for dates that were asked for.",
-        (
-            Column(f"{entity}_id", "string", entity),
-            Column("date", "date", "the features are as of the start of this day, UTC"),
-            _MONTH,
-            *feature_columns(features),
-        ),
-        (f"{entity}_id", "date"),
-        ("month",),
-    )
-
-
-def model_features(features: tuple[Feature, ...]) -> tuple[str, ...]:
-    """Names of the user features that `sequences.user_features` holds, in its order: those that are one number."""
-    return tuple(c.name for c in feature_columns(features) if not c.type.startswith("map"))
 
 
 def all_tables(features: FeaturesConfig) -> dict[str, Table]:

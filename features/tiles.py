@@ -6,7 +6,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from features.config import Feature
-from features.tables import day_table, measure, month_of
+from features.declared_tables import day_table, measure
+from features.schema import month_of
 
 _CATEGORY = "category"
 _ONCE = "counts_once"  # true on one row of each event, however many categories its item has

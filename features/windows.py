@@ -8,7 +8,8 @@ from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
 from features.config import Feature
-from features.tables import feature_columns, measure, month_of
+from features.declared_tables import feature_columns, measure
+from features.schema import month_of
 
 
 def longest_window(features: tuple[Feature, ...]) -> int:

@@ -16,14 +16,15 @@ from pyspark.sql import functions as F
 
 from features import vocabularies as v
 from features.content import NUMBERS, item_content, observed_numbers
+from features.declared_tables import model_features
 from features.errors import ContractError, NoInputError
 from features.layout import spread
 from features.leakage import check_events, check_examples, check_statistics
 from features.order import start_of
 from features.scaling import fit
+from features.schema import conform
 from features.sequences import keep_types, training_examples
 from features.splits import SPLITS, training_end, with_split
-from features.tables import conform, model_features
 from features.vocabularies import Vocabularies, new_entries
 from jobs.runtime.job import Job, Run
 from jobs.runtime.warehouse import equals

@@ -34,7 +34,7 @@ from features.errors import ContractError, NoInputError
 from features.imputation import imputed
 from features.parsing import parse_events
 from features.quarantine import UNDATED, quarantined, with_date
-from features.tables import month_of
+from features.schema import month_of
 from jobs.runtime.job import Job, Run
 from jobs.runtime.sources import read_raw
 from jobs.runtime.warehouse import between, equals

@@ -24,12 +24,12 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from features.declared_tables import model_features
 from features.errors import NoInputError
 from features.fallbacks import fallback_chains, with_fallbacks, without_candidates
 from features.histories import seen_items
 from features.popularity import keep_before, popular, popular_in_segment
 from features.sequences import latest_windows
-from features.tables import model_features
 from features.vocabularies import FIRST, Vocabularies
 from jobs.runtime.job import Job, Run
 from jobs.runtime.shipping import ship, shipped

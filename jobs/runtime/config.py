@@ -13,7 +13,8 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from features.config import CleanConfig, FeaturesConfig, SequencesConfig, SourceConfig
+from features.config import CleanConfig, FeaturesConfig, SequencesConfig
+from features.source_config import SourceConfig
 from jobs.runtime.errors import ConfigError
 from models.config import EvaluationConfig, ModelConfig, ScoringConfig, TrainingConfig
 

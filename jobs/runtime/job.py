@@ -16,7 +16,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from features.errors import ContractError, NoInputError
-from features.tables import Table, all_tables
+from features.schema import Table
+from features.tables import all_tables
 from jobs.runtime import arguments, ledger
 from jobs.runtime.arguments import Arguments
 from jobs.runtime.config import Scenario, digest, load

@@ -9,8 +9,8 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from features.config import FileSource
 from features.errors import NoInputError
+from features.source_config import FileSource
 
 DATE = "{date}"
 

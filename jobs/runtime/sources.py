@@ -23,9 +23,9 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
-from features.config import FileSource
 from features.errors import ContractError, NoInputError
 from features.parsing import mapped_columns
+from features.source_config import FileSource
 from jobs.runtime.raw_files import DATE, common_folder, csv_header, day_paths, list_files
 
 _CORRUPT = "_corrupt_line"

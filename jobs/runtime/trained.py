@@ -9,8 +9,8 @@ import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from features.declared_tables import model_features
 from features.errors import ContractError, NoInputError
-from features.tables import model_features
 from jobs.runtime.files import fetch
 from jobs.runtime.job import Run
 from jobs.runtime.shipping import private_folder

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from features.errors import ContractError, NoInputError
-from features.tables import Table, conform
+from features.schema import Table, conform
 from jobs.runtime.errors import ConfigError, TransientError
 
 _ATTEMPTS = 3  # of a write that lost the race against another; what we write replaces, so trying again is safe

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from features.config import EventSource, FileSource, ItemSource, SourceConfig
+from features.source_config import EventSource, FileSource, ItemSource, SourceConfig
 
 EVENTS = {"path": "x", "columns": {"user_id": "u", "item_id": "i", "event_time": "t"}}
 

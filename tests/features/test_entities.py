@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from features.config import ItemSource, TagSource, UserSource
 from features.entities import parse_items, parse_tags, parse_users, with_tags
+from features.source_config import ItemSource, TagSource, UserSource
 from tests.features.raw import raw_frame
 
 ITEMS = ItemSource.model_validate(

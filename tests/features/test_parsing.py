@@ -7,8 +7,8 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from features.config import EventSource, Mapping, Time
 from features.parsing import Reader, parse_events
+from features.source_config import EventSource, Mapping, Time
 from tests.features.raw import EARLIEST, NOW, UTC, raw_frame
 
 COLUMNS = {"user_id": "u", "item_id": "i", "event_type": "a", "value": "v", "event_time": "t"}

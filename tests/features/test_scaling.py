@@ -5,7 +5,8 @@ import pytest
 from pyspark.sql import functions as F
 
 from features.scaling import fit, scale, z_scores
-from features.tables import STATISTICS, conform
+from features.schema import conform
+from features.tables import STATISTICS
 
 UNTIL = 1_600_000_000_000_000
 

@@ -11,9 +11,10 @@ from features.config import Feature, SequencesConfig, Split
 from features.leakage import check_events, check_examples
 from features.order import start_of
 from features.scaling import fit
+from features.schema import conform
 from features.sequences import latest_windows, length_buckets, training_examples
 from features.splits import with_split
-from features.tables import ITEM_VOCABULARY, LABEL_VOCABULARY, SEQUENCES, USER_VOCABULARY, conform
+from features.tables import ITEM_VOCABULARY, LABEL_VOCABULARY, SEQUENCES, USER_VOCABULARY
 from features.tiles import day_tiles
 from features.vocabularies import Vocabularies
 from features.windows import trailing_features

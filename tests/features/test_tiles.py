@@ -1,5 +1,6 @@
 from features.config import Feature
-from features.tables import conform, day_table
+from features.declared_tables import day_table
+from features.schema import conform
 from features.tiles import day_tiles
 from tests.features.rows import Event, at, events_frame, items_frame
 

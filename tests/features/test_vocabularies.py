@@ -1,8 +1,9 @@
 from pyspark.sql import functions as F
 
 from features.config import Split
+from features.schema import conform
 from features.splits import with_split
-from features.tables import ITEM_VOCABULARY, LABEL_VOCABULARY, conform
+from features.tables import ITEM_VOCABULARY, LABEL_VOCABULARY
 from features.vocabularies import items_in_order, labels_in_order, new_entries, users_in_order
 from tests.features.rows import Event, at, events_frame, items_frame
 

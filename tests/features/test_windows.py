@@ -6,7 +6,8 @@ from collections import Counter
 import pytest
 
 from features.config import Feature
-from features.tables import conform, feature_table
+from features.declared_tables import feature_table
+from features.schema import conform
 from features.tiles import day_tiles
 from features.windows import longest_window, trailing_features
 from tests.features.rows import Event, at, events_frame, items_frame, random_events

@@ -1,6 +1,7 @@
 import pytest
 
-from features.tables import SEQUENCES, conform
+from features.schema import conform
+from features.tables import SEQUENCES
 from jobs import build_features
 from jobs.build_sequences import main
 from tests.features.rows import Event, at, random_events

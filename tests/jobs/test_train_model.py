@@ -12,7 +12,8 @@ import pytest
 import yaml
 from pyspark.sql import SparkSession
 
-from features.tables import ITEM_CONTENT, LABEL_VOCABULARY, MODELS, SEQUENCES, Table
+from features.schema import Table
+from features.tables import ITEM_CONTENT, LABEL_VOCABULARY, MODELS, SEQUENCES
 from jobs import train_model
 from models.exported import Exported
 from tests.models.tables import ITEMS, item_content, sequence_rows

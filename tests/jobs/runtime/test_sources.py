@@ -7,8 +7,8 @@ import json
 import pytest
 from pyspark.sql import functions as F
 
-from features.config import EventSource, ItemSource
 from features.errors import ContractError, NoInputError
+from features.source_config import EventSource, ItemSource
 from jobs.runtime.raw_files import split_line
 from jobs.runtime.sources import raw_files, read_raw
 

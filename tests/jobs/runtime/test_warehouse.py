@@ -5,7 +5,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from features.errors import ContractError, NoInputError
-from features.tables import Column, Table
+from features.schema import Column, Table
 from jobs.runtime.errors import ConfigError
 from jobs.runtime.warehouse import Warehouse, between, equals
 

@@ -1,0 +1,71 @@
+"""What a table's schema is, and how a DataFrame is held to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import Column as SparkColumn
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import DataType, StructField, StructType
+
+from features.errors import ContractError
+
+
+@dataclass(frozen=True)
+class Column:
+    """`type` is Spark's short name, as in SQL. A column that is never null says so by `nullable=False`."""
+
+    name: str
+    type: str
+    comment: str
+    nullable: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    name: str
+    comment: str
+    columns: tuple[Column, ...]
+    keys: tuple[str, ...]  # what makes a row unique
+    partitions: tuple[str, ...] = ()
+
+    @property
+    def schema(self) -> StructType:
+        return StructType(
+            [
+                StructField(c.name, DataType.fromDDL(c.type), c.nullable, {"comment": c.comment})  # comments live in Delta
+                for c in self.columns
+            ]
+        )
+
+
+def conform(df: DataFrame, table: Table) -> DataFrame:
+    """The table's columns of `df`, in order.
+
+    Raises:
+        ContractError: naming every column that is missing or has another type.
+    """
+    actual = {f.name: f.dataType.simpleString() for f in df.schema.fields}
+    wrong = [
+        f"{c.name} must be {c.type}, found {actual.get(c.name, 'no such column')}"
+        for c in table.columns
+        if actual.get(c.name) != DataType.fromDDL(c.type).simpleString()
+    ]
+    if wrong:
+        raise ContractError(
+            f"{table.name}: {'; '.join(wrong)}. It was written by another version or configuration: "
+            "run the job that writes it again with --force, or put the table aside."
+        )
+    return df.select(*[c.name for c in table.columns])
+
+
+def month_of(date: str) -> SparkColumn:
+    """The month partition, such as 2026-11, of the day in column `date`."""
+    return F.date_format(date, "yyyy-MM")
+
+
+DATE = Column("date", "date", "day in UTC")
+# A table of a catalogue of years would have thousands of day partitions with a file of a few rows each; a month holds
+# enough rows for a file, and file statistics on `date` still let a reader skip to the day.
+MONTH = Column("month", "string", "month of date, as 2026-11; the partition")
