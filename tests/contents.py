@@ -26,11 +26,12 @@ def _rounded(value: Any) -> Any:
 
 def contents(spark: SparkSession, root: str, tables: Iterable[str], ignored: Set[str] = frozenset()) -> dict[str, list[str]]:
     """Per table its rows as sorted JSON, without the volatile and the ignored columns."""
-    return {name: _content(spark, f"{root}/{name}", VOLATILE | ignored) for name in tables}
+    return {name: content(spark, f"{root}/{name}", ignored) for name in tables}
 
 
-def _content(spark: SparkSession, path: str, ignored: Set[str]) -> list[str]:
+def content(spark: SparkSession, path: str, ignored: Set[str] = frozenset()) -> list[str]:
+    """The rows of one table, likewise."""
     table = spark.read.format("delta").load(path)
-    table = table.select([c for c in table.columns if c not in ignored])
+    table = table.select([c for c in table.columns if c not in VOLATILE | ignored])
     rows = table.select(F.to_json(F.struct("*"), {"ignoreNullFields": "false"})).collect()
     return sorted(json.dumps(_rounded(json.loads(row[0])), sort_keys=True) for row in rows)

@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""Kills training workers with SIGKILL, resumes, and compares with an undisturbed run.
+
+    scripts/bench_faults.py [--kills 3]
+
+Makes a small log, cleans it and builds its sequences, trains once undisturbed on two workers, and once with a worker killed
+in every attempt but the last. Prints one JSON line a figure: how long the job took to end after a kill (and with which code),
+and how many weights differ in the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = ("model.dim=16", "sequences.max_length=16", "training.epochs=8", "training.batch_size=32", "training.warmup_steps=5")
+EXIT_TRANSIENT = 10
+
+
+def job(name: str, folder: Path) -> subprocess.Popen[str]:
+    sets = [option for s in (*SMALL, "training.checkpoint_steps=10", "training.workers=2") for option in ("--set", s)]
+    command = [sys.executable, "-m", f"jobs.{name}", "--config", str(ROOT / "conf" / "sample.yaml"), *sets]
+    environment = {
+        **os.environ,
+        "LAKEFORMER_SAMPLE": str(folder / "raw"),
+        "LAKEFORMER_WAREHOUSE": str(folder / "warehouse"),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+    }
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+
+
+def finish(name: str, folder: Path) -> None:
+    process = job(name, folder)
+    _, log = process.communicate()
+    if process.returncode:
+        sys.exit(f"{name} ended with {process.returncode}:\n{log[-3000:]}")
+
+
+def workers(folder: Path) -> list[int]:
+    """Process ids of the training workers of this warehouse."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            command = (entry / "cmdline").read_bytes().decode().split("\0") if entry.name.isdigit() else []
+        except OSError:  # it has just ended
+            continue
+        if "models.worker" in command and any(part.startswith(str(folder)) for part in command):
+            found.append(int(entry.name))
+    return sorted(found)
+
+
+def kill_one(folder: Path, after_epochs: int) -> tuple[float, int]:
+    """Trains, kills a worker during a later epoch; returns the seconds until the job's end, and its exit code."""
+    process = job("train_model", folder)
+    assert process.stderr is not None
+    killed, epochs = 0.0, 0
+    for line in process.stderr:
+        epochs += '"step": "epoch"' in line
+        if epochs == after_epochs and not killed:
+            time.sleep(random.uniform(0, 0.5))  # anywhere within the next epoch
+            os.kill(random.choice(workers(folder)), signal.SIGKILL)
+            killed = time.monotonic()
+    code = process.wait()
+    return time.monotonic() - killed, code
+
+
+def weights(folder: Path) -> dict[str, np.ndarray]:
+    (encoder,) = (folder / "warehouse" / "_models").glob("*/encoder.onnx")
+    graphs = [onnx.load(path).graph for path in (encoder, encoder.with_name("items.onnx"))]
+    return {i.name: numpy_helper.to_array(i) for graph in graphs for i in graph.initializer}
+
+
+def figure(name: str, value: float, unit: str, goal: float) -> None:
+    ratio = round(goal / value, 2) if value else None
+    print(
+        json.dumps({"name": name, "value": value, "unit": unit, "peer": None, "peer_value": None, "ratio": ratio, "goal": goal})
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    random.seed(given.seed)
+    with tempfile.TemporaryDirectory() as temporary:
+        # The same path for both runs: the warehouse is moved away in between.
+        folder, undisturbed = Path(temporary, "run"), Path(temporary, "undisturbed")
+        make = [sys.executable, str(ROOT / "scripts" / "make_sample_data.py"), "--out", str(folder / "raw")]
+        subprocess.run([*make, "--users", "300", "--items", "150", "--days", "60"], check=True, stdout=subprocess.DEVNULL)
+        for name in ("clean_events", "build_features", "build_sequences"):
+            finish(name, folder)
+        shutil.copytree(folder, undisturbed)
+        shutil.move(folder, f"{folder}-disturbed")
+        shutil.move(undisturbed, folder)
+        finish("train_model", folder)
+        expected = weights(folder)
+        shutil.rmtree(folder)
+        shutil.move(f"{folder}-disturbed", folder)
+        for _ in range(given.kills):
+            seconds, code = kill_one(folder, after_epochs=1)
+            figure("seconds from the SIGKILL of a worker to the end of the job", round(seconds, 1), "s", 10)
+            figure("exit code of that job", code, "code", EXIT_TRANSIENT)
+        finish("train_model", folder)
+        resumed = weights(folder)
+        different = [name for name in expected if not np.array_equal(expected[name], resumed[name])]
+        figure(f"weights that differ after {given.kills} kills, of {len(expected)}", len(different), "tensors", 0)
+
+
+if __name__ == "__main__":
+    main()
