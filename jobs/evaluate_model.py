@@ -21,11 +21,11 @@ from pyspark.sql import functions as F
 
 from features.errors import ContractError, NoInputError
 from features.histories import histories, with_history
+from jobs.evaluation.judging import METRIC_ROW, OURS, POPULARITY, MetricRow, items_in_lists, judged, metric_sums
+from jobs.evaluation.report import headline_cutoff, render
+from jobs.evaluation.report_data import collect
 from jobs.runtime.files import write_text
 from jobs.runtime.job import Job, Run
-from jobs.runtime.judging import METRIC_ROW, OURS, POPULARITY, MetricRow, items_in_lists, judged, metric_sums
-from jobs.runtime.report import headline_cutoff, render
-from jobs.runtime.report_data import collect
 from jobs.runtime.shipping import ship
 from jobs.runtime.trained import Catalogue, Trained, catalogue, newest_model
 from jobs.runtime.warehouse import equals

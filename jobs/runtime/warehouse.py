@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime
 import re
+import uuid
 from dataclasses import dataclass
 
 from delta.exceptions import DeltaConcurrentModificationException
 from delta.tables import DeltaTable
+from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -15,6 +17,7 @@ from features.errors import ContractError, NoInputError
 from features.schema import Table, conform
 from jobs.runtime.errors import ConfigError, TransientError
 
+_RECENT = 100  # commits among which ours is, a moment after it
 _ATTEMPTS = 3  # of a write that lost the race against another; what we write replaces, so trying again is safe
 
 
@@ -106,10 +109,10 @@ class Warehouse:
             ContractError: the table exists with other columns and is not replaced whole.
             TransientError: other runs kept writing the same rows.
         """
-        df = conform(df, table)
+        df, token = conform(df, table), uuid.uuid4().hex
         self.create(table)
         writer = df.select(*[F.col(c.name).alias(c.name, metadata={"comment": c.comment}) for c in table.columns]).write
-        writer = writer.format("delta").mode("overwrite").partitionBy(*table.partitions)
+        writer = writer.format("delta").mode("overwrite").partitionBy(*table.partitions).option("userMetadata", token)
         if where is not None:
             self._check_columns(table)
             writer = writer.option("replaceWhere", where)
@@ -119,19 +122,27 @@ class Warehouse:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 writer.save(self.path(table.name))
-                return self._written(table.name, "numOutputRows")
+                return self._written(table.name, "numOutputRows", F.col("userMetadata") == token)
             except DeltaConcurrentModificationException as error:
                 if attempt == _ATTEMPTS:
                     raise TransientError(f"{table.name}: another run is writing the same rows. Try again.") from error
         raise AssertionError("unreachable")
 
-    def insert_new(self, table: Table, df: DataFrame) -> Written:
-        """Adds the rows whose keys are not there yet; rows that are there stay as they are."""
+    def insert_new(self, table: Table, df: DataFrame, since: int | None = None) -> Written:
+        """Adds the rows whose keys are not there yet; rows that are there stay as they are.
+
+        Args:
+            since: version of the table that `df` was computed from, where it was.
+        Raises:
+            TransientError: another run has changed the table since.
+        """
         df = conform(df, table)
         self.create(table)
         self._check_columns(table)
         same = " AND ".join(f"old.`{key}` = new.`{key}`" for key in table.keys)
         before = self.version(table.name)
+        if since is not None and before != since:
+            raise TransientError(f"{table.name}: another run has written version {before} since version {since}. Try again.")
         target = DeltaTable.forPath(self.spark, self.path(table.name))
         target.alias("old").merge(df.alias("new"), same).whenNotMatchedInsertAll().execute()
         written = self._written(table.name, "numTargetRowsInserted")
@@ -171,8 +182,11 @@ class Warehouse:
             return True
         return False
 
-    def _written(self, name: str, metric: str) -> Written:
-        commit = DeltaTable.forPath(self.spark, self.path(name)).history(1).select("version", "operationMetrics").head()
+    def _written(self, name: str, metric: str, ours: SparkColumn | None = None) -> Written:
+        """Our own commit: `ours` tells it from those of other runs, else it is the newest."""
+        history = DeltaTable.forPath(self.spark, self.path(name)).history(1 if ours is None else _RECENT)
+        found = history if ours is None else history.where(ours)
+        commit = found.select("version", "operationMetrics").head()
         assert commit is not None  # noqa: S101  # the commit is ours
         numbers = commit["operationMetrics"]
         # A file that holds rows to replace and rows to keep is written anew; those it keeps count as copied.

@@ -1,4 +1,5 @@
 import datetime
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from features.errors import ContractError, NoInputError
 from features.schema import Column, Table
-from jobs.runtime.errors import ConfigError
+from jobs.runtime.errors import ConfigError, TransientError
 from jobs.runtime.warehouse import Warehouse, between, equals
 
 DAYS = Table(
@@ -48,6 +49,15 @@ def test_the_same_write_twice_leaves_the_same_rows(warehouse: Warehouse) -> None
     assert found(warehouse) == {FIRST: 1, SECOND: 2}
 
 
+def test_runs_at_the_same_time_lose_and_double_nothing(warehouse: Warehouse) -> None:
+    def replace(day: datetime.date) -> int:
+        return warehouse.write(DAYS, days(warehouse, {day: day.day}), between("date", day, day)).rows
+
+    with ThreadPoolExecutor(4) as pool:  # two runs of each of two days, and no table when they begin
+        assert list(pool.map(replace, [FIRST, SECOND, FIRST, SECOND])) == [1, 1, 1, 1]
+    assert sorted(row["number"] for row in warehouse.read(DAYS).collect()) == [1, 2]
+
+
 def test_rows_outside_the_replaced_days_are_refused_by_delta(warehouse: Warehouse) -> None:
     warehouse.write(DAYS, days(warehouse, {FIRST: 1}))
     with pytest.raises(Exception, match="REPLACE_WHERE"):
@@ -59,6 +69,14 @@ def test_only_rows_with_new_keys_are_inserted(warehouse: Warehouse) -> None:
     assert warehouse.insert_new(DAYS, days(warehouse, {FIRST: 1})).rows == 1
     assert warehouse.insert_new(DAYS, days(warehouse, {FIRST: 100, SECOND: 2})).rows == 1
     assert warehouse.insert_new(DAYS, days(warehouse, {FIRST: 100})).rows == 0
+    assert found(warehouse) == {FIRST: 1, SECOND: 2}
+
+
+def test_rows_computed_from_an_older_version_are_not_inserted(warehouse: Warehouse) -> None:
+    seen = warehouse.insert_new(DAYS, days(warehouse, {FIRST: 1})).version
+    warehouse.insert_new(DAYS, days(warehouse, {SECOND: 2}))  # another run
+    with pytest.raises(TransientError, match=f"days: another run has written version {seen + 1} since version {seen}"):
+        warehouse.insert_new(DAYS, days(warehouse, {THIRD: 2}), since=seen)
     assert found(warehouse) == {FIRST: 1, SECOND: 2}
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.runtime.charts import Point
+from jobs.evaluation.charts import Point
+from jobs.evaluation.judging import OURS, POPULARITY, MetricRow
+from jobs.evaluation.showcase import Example, examples_of
 from jobs.runtime.job import Run
-from jobs.runtime.judging import OURS, POPULARITY, MetricRow
-from jobs.runtime.showcase import Example, examples_of
 from jobs.runtime.trained import Catalogue, Trained
 
 

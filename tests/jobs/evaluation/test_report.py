@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs.runtime.charts import Point, by_cutoff
-from jobs.runtime.report import headline_cutoff, render
-from jobs.runtime.report_data import Comparison, Report, Section
-from jobs.runtime.showcase import Example
+from jobs.evaluation.charts import Point, by_cutoff
+from jobs.evaluation.report import headline_cutoff, render
+from jobs.evaluation.report_data import Comparison, Report, Section
+from jobs.evaluation.showcase import Example
 
 VOID = {"meta", "path", "use"}
 
@@ -89,4 +89,4 @@ def test_ten_is_told_first_or_the_largest(cutoffs: tuple[int, ...], told: int) -
 
 def test_the_template_is_package_data() -> None:
     setup = Path(__file__).parents[3].joinpath("setup.cfg").read_text(encoding="utf-8")
-    assert "jobs.runtime = templates/*.j2" in setup
+    assert "jobs.evaluation = templates/*.j2" in setup

@@ -8,9 +8,9 @@ from importlib import resources
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from jobs.runtime.charts import by_cutoff
-from jobs.runtime.judging import OURS, POPULARITY
-from jobs.runtime.report_data import Comparison, Report, Section
+from jobs.evaluation.charts import by_cutoff
+from jobs.evaluation.judging import OURS, POPULARITY
+from jobs.evaluation.report_data import Comparison, Report, Section
 
 _PLOTTED = {"ndcg": "NDCG", "hr": "Hit rate", "coverage": "Coverage of the catalogue"}
 _NAMES = {
@@ -22,7 +22,7 @@ _NAMES = {
 def render(report: Report) -> str:
     """The page. Everything that comes from data is escaped."""
     # Read as a resource, so that it is found in a zip of --py-files too.
-    source = resources.files("jobs.runtime").joinpath("templates/report.html.j2").read_text(encoding="utf-8")
+    source = resources.files("jobs.evaluation").joinpath("templates/report.html.j2").read_text(encoding="utf-8")
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(source)
     first = report.sections[0]
     return page.render(

@@ -1,0 +1,66 @@
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.scenario import ROOT
+
+TOOLS = ("bash", "cat", "dirname", "head", "id", "sed", "sha256sum", "env")
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A checkout without .venv, and a PATH on which there is nothing but the plainest tools."""
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "bin").mkdir()
+    for name in ("scripts/setup", "setup.cfg", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    for tool in TOOLS:
+        found = shutil.which(tool)
+        assert found is not None
+        (tmp_path / "bin" / tool).symlink_to(found)
+    return tmp_path
+
+
+def program(clone: Path, name: str, script: str) -> None:
+    path = clone / "bin" / name
+    path.write_text(f"#!/usr/bin/env bash\n{script}\n")
+    path.chmod(0o755)
+
+
+def setup(clone: Path) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": str(clone / "bin"), "HOME": os.environ["HOME"]}
+    return subprocess.run([str(clone / "scripts" / "setup")], env=environment, capture_output=True, text=True, check=False)
+
+
+def test_without_java_it_says_how_to_get_it_and_ends_with_2(clone: Path) -> None:
+    ended = setup(clone)
+    assert ended.returncode == 2
+    assert "Java 17 or 21 is needed, Spark 4 runs on it. Found: none" in ended.stderr
+    assert "sudo apt-get install openjdk-17-jre-headless" in ended.stderr
+
+
+def test_an_older_java_is_named(clone: Path) -> None:
+    program(clone, "java", """echo 'openjdk version "11.0.20" 2023-07-18' >&2""")
+    ended = setup(clone)
+    assert (ended.returncode, "Found: Java 11" in ended.stderr) == (2, True)
+
+
+def test_with_pythons_that_are_too_new_it_says_how_to_get_another_and_ends_with_2(clone: Path) -> None:
+    program(clone, "java", """echo 'openjdk version "17.0.15" 2025-04-15' >&2""")
+    program(clone, "python3", "exit 1  # as 3.13 answers the question whether it is 3.11 or 3.12")
+    ended = setup(clone)
+    assert ended.returncode == 2
+    assert "Python 3.11 or 3.12 is needed" in ended.stderr
+    assert "uv python install 3.11" in ended.stderr
+
+
+def test_a_second_setup_has_nothing_to_do(clone: Path) -> None:
+    program(clone, "java", """echo 'openjdk version "17.0.15" 2025-04-15' >&2""")
+    wanted = subprocess.run("cat setup.cfg pyproject.toml | sha256sum", shell=True, cwd=clone, capture_output=True, check=True)  # noqa: S602, S607
+    (clone / ".venv").mkdir()
+    (clone / ".venv" / "installed").write_bytes(wanted.stdout)
+    ended = setup(clone)
+    assert (ended.returncode, ended.stderr) == (0, "")
