@@ -21,7 +21,7 @@ def spark() -> Iterator[SparkSession]:
             "spark.ui.enabled": "false",
             "spark.sql.shuffle.partitions": "2",
             "spark.databricks.delta.snapshotPartitions": "2",
-            "spark.driver.memory": "1500m",
+            "spark.driver.memory": "3g",
             "spark.ui.showConsoleProgress": "false",
         },
     )

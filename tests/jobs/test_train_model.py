@@ -13,7 +13,7 @@ import yaml
 from pyspark.sql import SparkSession
 
 from features.schema import Table
-from features.tables import ITEM_CONTENT, LABEL_VOCABULARY, MODELS, SEQUENCES
+from features.tables import ITEM_CONTENT, LABEL_VOCABULARY, MODELS, SEQUENCES, STATISTICS
 from jobs import train_model
 from models.exported import Exported
 from tests.models.tables import ITEMS, item_content, sequence_rows
@@ -54,6 +54,7 @@ class Scenario:
         self.write(SEQUENCES, [row | events for row in rows], **options)
         self.write(ITEM_CONTENT, item_content(items).to_pylist())
         labels = [("event_type", "view", 2), ("categories", "a", 2), ("categories", "b", 3)]
+        self.write(STATISTICS, [])
         self.write(LABEL_VOCABULARY, [dict(zip(("column", "label", "index"), label, strict=True)) for label in labels])
         return self
 
@@ -91,7 +92,7 @@ def kill_a_worker_once_there_is_a_checkpoint(folder: Path) -> None:
 def test_a_killed_worker_ends_the_job_with_10_and_the_same_command_trains_on_to_one_row_in_models(spark, tmp_path, capfd):
     rows = [*sequence_rows(40, 4), *sequence_rows(50, 8), *sequence_rows(9, 8, split="valid")]
     scenario = Scenario(spark, tmp_path).with_tables(rows)
-    killer = threading.Thread(target=kill_a_worker_once_there_is_a_checkpoint, args=(scenario.path(""),))
+    killer = threading.Thread(target=kill_a_worker_once_there_is_a_checkpoint, args=(scenario.path(""),), daemon=True)
     killer.start()
     assert scenario.train() == 10
     killer.join()
@@ -104,7 +105,7 @@ def test_a_killed_worker_ends_the_job_with_10_and_the_same_command_trains_on_to_
     assert len(list(scenario.path("_training").iterdir())) == 1  # the same model, so the same checkpoints
     assert model["rows"] == 90
     assert model["sizes"]["items"] == ITEMS
-    assert model["inputs"] == {"sequences": 0, "item_content": 0, "label_vocabulary": 0}
+    assert model["inputs"] == {"sequences": 0, "item_content": 0, "label_vocabulary": 0, "statistics": 0}
     assert 0 < model["metrics"]["valid_ndcg@10"] <= 1
     card = Exported.load(model["export_path"]).card
     assert (card["model_id"], card["steps"]) == (model["model_id"], model["steps"])
