@@ -1,4 +1,4 @@
-"""Every job, killed in the middle with SIGKILL and run again, leaves the tables of an undisturbed run."""
+"""A pipeline killed with SIGKILL in the middle of its jobs, and run again each time, leaves the tables of an undisturbed run."""
 
 import json
 import os
@@ -14,14 +14,17 @@ from tests.contents import contents
 from tests.jobs.test_run_pipeline import TABLES
 from tests.scenario import ROOT, Scenario
 
-# job -> the line of its log at which it is killed: some of its tables are written by then, others are not
+# job -> the line of its log at which it is killed: some of its tables are written by then, others are not. The jobs that
+# are left out write one table, or are killed elsewhere: each attempt costs a start of Spark.
 MOMENTS = {
     "clean_events": '"table": "items"',
-    "build_features": '"table": "user_days"',
     "build_sequences": '"table": "user_vocabulary"',
-    "train_model": '"step": "epoch"',
     "score_users": '"table": "item_vectors"',
-    "evaluate_model": '"step": "start"',
+}
+DONE = {  # when a job is killed: the jobs before it that an earlier attempt has brought to an end
+    "clean_events": [],
+    "build_sequences": [],
+    "score_users": ["clean_events", "build_features"],
 }
 # A killed run leaves a version more of the tables that it had written, and models are named by the versions they saw.
 NAMED_BY_VERSION = {"model_id", "inputs"}
@@ -46,12 +49,12 @@ def kill_in(job: str, scenario: Scenario) -> list[str]:
     return skipped
 
 
-def test_a_pipeline_killed_in_every_job_goes_on_each_time_and_ends_like_an_undisturbed_one(
+def test_a_pipeline_that_is_killed_goes_on_each_time_and_ends_like_an_undisturbed_one(
     spark: SparkSession, pipeline: Scenario, tmp_path: Path
 ) -> None:
     scenario = Scenario(pipeline.raw, tmp_path / "warehouse")
-    for number, job in enumerate(MOMENTS):
-        assert kill_in(job, scenario) == list(MOMENTS)[: max(0, number - 1)]  # the job before was killed, so it runs again
+    for job in MOMENTS:
+        assert kill_in(job, scenario) == DONE[job]
     assert run_pipeline.main(scenario.arguments()) == 0
     disturbed = contents(spark, str(scenario.warehouse), TABLES, NAMED_BY_VERSION)
     undisturbed = contents(spark, str(pipeline.warehouse), TABLES, NAMED_BY_VERSION)

@@ -161,7 +161,11 @@ class Warehouse:
             for field in table.schema.fields:
                 comment = field.metadata["comment"]
                 builder = builder.addColumn(field.name, field.dataType, nullable=field.nullable, comment=comment)
-            builder.partitionedBy(*table.partitions).execute() if table.partitions else builder.execute()
+            try:
+                builder.partitionedBy(*table.partitions).execute() if table.partitions else builder.execute()
+            except Exception:
+                if not self.exists(table.name):  # else another run has made it at the same moment
+                    raise
         if self.catalog and not self.spark.catalog.tableExists(f"{self.catalog}.{table.name}"):
             self.spark.catalog.createTable(f"{self.catalog}.{table.name}", path=self.path(table.name), source="delta")
 
