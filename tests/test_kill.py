@@ -1,4 +1,4 @@
-"""A pipeline killed with SIGKILL in the middle of its jobs, and run again each time, leaves the tables of an undisturbed run."""
+"""A pipeline killed with SIGKILL in the middle of jobs, and run again each time, leaves the tables of an undisturbed run."""
 
 import json
 import os

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from delta.exceptions import DeltaConcurrentModificationException
+import delta.exceptions.captured  # noqa: F401  # importing it is what turns the JVM's exceptions into those below
+from delta import exceptions
 
 DEFECT, TRANSIENT = 1, 10
+
+# What Delta raises when another writer was faster. They have no common class of their own.
+LOST_RACE: tuple[type[Exception], ...] = tuple(getattr(exceptions, name) for name in exceptions.__all__)
 
 
 class ConfigError(Exception):
@@ -21,6 +25,6 @@ class TransientError(Exception):
 
 def exit_code(error: BaseException) -> int:
     """Exit code of an error: its own, 10 for a lost race between two writers, else 1."""
-    if isinstance(error, DeltaConcurrentModificationException):
+    if isinstance(error, LOST_RACE):
         return TRANSIENT
     return getattr(error, "exit_code", DEFECT)

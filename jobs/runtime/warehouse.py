@@ -7,7 +7,6 @@ import re
 import uuid
 from dataclasses import dataclass
 
-from delta.exceptions import DeltaConcurrentModificationException
 from delta.tables import DeltaTable
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame, SparkSession
@@ -15,10 +14,10 @@ from pyspark.sql import functions as F
 
 from features.errors import ContractError, NoInputError
 from features.schema import Table, conform
-from jobs.runtime.errors import ConfigError, TransientError
+from jobs.runtime.errors import LOST_RACE, ConfigError, TransientError
 
 _RECENT = 100  # commits among which ours is, a moment after it
-_ATTEMPTS = 3  # of a write that lost the race against another; what we write replaces, so trying again is safe
+_ATTEMPTS = 5  # of a write that lost the race against another; what we write replaces, so trying again is safe
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ class Warehouse:
             try:
                 writer.save(self.path(table.name))
                 return self._written(table.name, "numOutputRows", F.col("userMetadata") == token)
-            except DeltaConcurrentModificationException as error:
+            except LOST_RACE as error:
                 if attempt == _ATTEMPTS:
                     raise TransientError(f"{table.name}: another run is writing the same rows. Try again.") from error
         raise AssertionError("unreachable")
