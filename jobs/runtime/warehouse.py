@@ -190,7 +190,8 @@ class Warehouse:
         history = DeltaTable.forPath(self.spark, self.path(name)).history(1 if ours is None else _RECENT)
         found = history if ours is None else history.where(ours)
         commit = found.select("version", "operationMetrics").head()
-        assert commit is not None  # noqa: S101  # the commit is ours
+        if commit is None:  # nothing replaced nothing, which Delta does not commit
+            return Written(self.version(name) or 0, 0)
         numbers = commit["operationMetrics"]
         # A file that holds rows to replace and rows to keep is written anew; those it keeps count as copied.
         return Written(int(commit["version"]), int(numbers.get(metric, 0)) - int(numbers.get("numCopiedRows", 0)))

@@ -49,6 +49,12 @@ def test_the_same_write_twice_leaves_the_same_rows(warehouse: Warehouse) -> None
     assert found(warehouse) == {FIRST: 1, SECOND: 2}
 
 
+def test_no_rows_can_replace_no_rows(warehouse: Warehouse) -> None:
+    for where in (None, between("date", FIRST, FIRST)):
+        assert warehouse.write(DAYS, days(warehouse, {SECOND: 2}).limit(0), where).rows == 0
+    assert found(warehouse) == {}
+
+
 def test_runs_at_the_same_time_lose_and_double_nothing(warehouse: Warehouse) -> None:
     def replace(day: datetime.date) -> int:
         return warehouse.write(DAYS, days(warehouse, {day: day.day}), between("date", day, day)).rows
