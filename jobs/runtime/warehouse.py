@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import time
 import uuid
 from dataclasses import dataclass
 
@@ -163,10 +164,17 @@ class Warehouse:
             try:
                 builder.partitionedBy(*table.partitions).execute() if table.partitions else builder.execute()
             except Exception:
-                if not self.exists(table.name):  # else another run has made it at the same moment
+                if not self._appears(table.name):  # else another run has made it at the same moment
                     raise
         if self.catalog and not self.spark.catalog.tableExists(f"{self.catalog}.{table.name}"):
             self.spark.catalog.createTable(f"{self.catalog}.{table.name}", path=self.path(table.name), source="delta")
+
+    def _appears(self, name: str) -> bool:
+        for _ in range(50):
+            if self.exists(name):
+                return True
+            time.sleep(0.1)
+        return False
 
     def _check_columns(self, table: Table) -> None:
         found = self.spark.read.format("delta").load(self.path(table.name))
