@@ -36,7 +36,7 @@ def execute(spark: SparkSession, config: Scenario, given: Arguments) -> int:
             print(f"run_pipeline: {step.name} ended with {code}. The same command goes on from there.", file=sys.stderr)
             return code
     if not given.dry_run:
-        print_summary(spark, config)
+        print_summary(spark, config, [step.name for step in STEPS])
     return 0
 
 

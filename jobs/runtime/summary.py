@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from rich.console import Console
@@ -11,15 +13,13 @@ from features.tables import ITEMS, METRICS, MODELS, RECOMMENDATIONS, RUNS
 from jobs.runtime.config import Scenario
 from jobs.runtime.warehouse import Warehouse
 
-_STEPS = ("clean_events", "build_features", "build_sequences", "train_model", "score_users", "evaluate_model")
 
-
-def print_summary(spark: SparkSession, config: Scenario) -> None:
-    """Prints the last good run of each job, the newest model beside popularity, and some recommendations."""
+def print_summary(spark: SparkSession, config: Scenario, jobs: Sequence[str]) -> None:
+    """Prints the last good run of each of `jobs`, the newest model beside popularity, and some recommendations."""
     warehouse = Warehouse(spark, config.warehouse, config.catalog)
     # A terminal's width where there is one; a log keeps whole lines.
     console = Console(soft_wrap=True) if Console().is_terminal else Console(width=120)
-    console.print(_steps(warehouse.read(RUNS)))
+    console.print(_steps(warehouse.read(RUNS), jobs))
     model_id = warehouse.read(MODELS).orderBy(F.desc("created_at")).select("model_id").head()
     if model_id is None:
         return
@@ -35,7 +35,7 @@ def _grid(title: str, *columns: str) -> Grid:
     return grid
 
 
-def _steps(runs: DataFrame) -> Grid:
+def _steps(runs: DataFrame, jobs: Sequence[str]) -> Grid:
     grid = _grid("Jobs", "job", "seconds", "rows in", "rows out", "duplicate", "refused")
     last = {
         row["job"]: row
@@ -45,7 +45,7 @@ def _steps(runs: DataFrame) -> Grid:
         .select("run.*")
         .collect()
     }
-    for job in (j for j in _STEPS if j in last):
+    for job in (j for j in jobs if j in last):
         row = last[job]
         counts = (row[name] for name in ("rows_in", "rows_out", "rows_duplicate", "rows_refused"))
         grid.add_row(job, f"{row['seconds']:.1f}", *("" if n is None else f"{n:,}" for n in counts))
