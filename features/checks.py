@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from features.config import Check
+from features.clean_config import Check
 from features.parsing import reasons
 
 

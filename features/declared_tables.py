@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from features.config import Feature
+from features.features_config import Feature
 from features.schema import DATE, MONTH, Column, Table
 
 

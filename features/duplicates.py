@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from features.config import Duplicates
+from features.clean_config import Duplicates
 from features.parsing import PLACE
 
 

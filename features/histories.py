@@ -5,8 +5,8 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from features.config import SequencesConfig
 from features.sequences import keep_types
+from features.sequences_config import SequencesConfig
 from features.splits import SPLITS, with_split
 from features.vocabularies import known
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from features.config import Impute
+from features.clean_config import Impute
 from features.schema import conform
 from features.tables import STATISTICS
 

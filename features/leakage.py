@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from features.config import Feature, Split
 from features.errors import LeakageError
+from features.features_config import Feature
+from features.sequences_config import Split
 from features.splits import SPLITS
 from features.tiles import is_measured
 from features.windows import single_windows

@@ -8,8 +8,8 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from features.arrays import HISTORY, TARGETS, as_arrays, padded
-from features.config import SequencesConfig
 from features.order import with_positions
+from features.sequences_config import SequencesConfig
 from features.splits import SPLITS
 from features.steps import encode, feature_names, with_requests, with_user_features
 from features.vocabularies import Vocabularies, known

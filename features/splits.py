@@ -5,9 +5,9 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from features.config import Split
 from features.errors import NoInputError
 from features.order import start_of, with_positions
+from features.sequences_config import Split
 
 SPLITS = ("train", "valid", "test")  # in the order of a user's history
 _FEWEST = 3  # events of a user of whom leave_one_out holds two back: one is left to look back on

@@ -5,8 +5,8 @@ Each column has a comment with its meaning, its unit and what null means; it bec
 
 from __future__ import annotations
 
-from features.config import FeaturesConfig
 from features.declared_tables import day_table, feature_table
+from features.features_config import FeaturesConfig
 from features.schema import DATE, MONTH, Column, Table
 
 EVENTS = Table(

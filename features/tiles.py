@@ -5,8 +5,8 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from features.config import Feature
 from features.declared_tables import day_table, measure
+from features.features_config import Feature
 from features.schema import month_of
 
 _CATEGORY = "category"

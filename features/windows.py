@@ -7,8 +7,8 @@ import datetime
 from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
-from features.config import Feature
 from features.declared_tables import feature_columns, measure
+from features.features_config import Feature
 from features.schema import month_of
 
 

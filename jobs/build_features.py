@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from features.config import Feature
 from features.errors import NoInputError
+from features.features_config import Feature
 from features.layout import together
 from features.leakage import check_features
 from features.tiles import day_tiles

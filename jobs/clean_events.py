@@ -27,7 +27,7 @@ from pyspark.storagelevel import StorageLevel
 
 from features.bots import with_bots
 from features.checks import reason, with_checks
-from features.config import Impute
+from features.clean_config import Impute
 from features.duplicates import is_accepted, is_kept, with_duplicate, with_event_id, with_tie_order
 from features.entities import parse_items, parse_tags, parse_users, with_tags
 from features.errors import ContractError, NoInputError

@@ -13,7 +13,9 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from features.config import CleanConfig, FeaturesConfig, SequencesConfig
+from features.clean_config import CleanConfig
+from features.features_config import FeaturesConfig
+from features.sequences_config import SequencesConfig
 from features.source_config import SourceConfig
 from jobs.runtime.errors import ConfigError
 from models.config import EvaluationConfig, ModelConfig, ScoringConfig, TrainingConfig

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from features.bots import with_bots
-from features.config import Duplicates
+from features.clean_config import Duplicates
 from features.duplicates import with_duplicate
 from tests.features.raw import event_frame
 

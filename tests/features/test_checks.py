@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from features.checks import with_checks
-from features.config import Check
+from features.clean_config import Check
 from tests.features.raw import event_frame
 
 

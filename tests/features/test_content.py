@@ -1,9 +1,9 @@
 import pytest
 
-from features.config import Split
 from features.content import NUMBERS, item_content, observed_numbers
 from features.scaling import fit
 from features.schema import conform
+from features.sequences_config import Split
 from features.splits import with_split
 from features.tables import ITEM_CONTENT, ITEM_VOCABULARY, LABEL_VOCABULARY, USER_VOCABULARY
 from features.vocabularies import Vocabularies

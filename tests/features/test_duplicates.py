@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from features.config import Duplicates
+from features.clean_config import Duplicates
 from features.duplicates import is_kept, with_duplicate, with_event_id, with_tie_order
 from tests.features.raw import event_frame
 

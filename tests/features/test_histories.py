@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from features.config import SequencesConfig, Split
 from features.histories import histories, seen_items, with_history
 from features.sequences import keep_types, training_examples
+from features.sequences_config import SequencesConfig, Split
 from features.splits import with_split
 from features.vocabularies import UNKNOWN, Vocabularies
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from features.config import Impute
+from features.clean_config import Impute
 from features.imputation import imputed
 
 TYPES = "item_id string, categories array<string>, price double, categories_imputed boolean, price_imputed boolean"

@@ -5,10 +5,11 @@ import datetime as dt
 import pytest
 from pyspark.sql import functions as F
 
-from features.config import Feature, Split
 from features.errors import LeakageError
+from features.features_config import Feature
 from features.leakage import check_events, check_examples, check_features, check_statistics
 from features.order import start_of
+from features.sequences_config import Split
 from features.tables import STATISTICS
 from features.tiles import day_tiles
 from features.windows import trailing_features

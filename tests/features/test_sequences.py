@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from features.config import Feature, SequencesConfig, Split
+from features.features_config import Feature
 from features.leakage import check_events, check_examples
 from features.order import start_of
 from features.scaling import fit
 from features.schema import conform
 from features.sequences import latest_windows, length_buckets, training_examples
+from features.sequences_config import SequencesConfig, Split
 from features.splits import with_split
 from features.tables import ITEM_VOCABULARY, LABEL_VOCABULARY, SEQUENCES, USER_VOCABULARY
 from features.tiles import day_tiles

@@ -2,9 +2,9 @@ import datetime as dt
 
 import pytest
 
-from features.config import Split
 from features.errors import NoInputError
 from features.order import start_of
+from features.sequences_config import Split
 from features.splits import training_end, with_split
 from tests.features.rows import Event, at, events_frame
 

@@ -1,5 +1,5 @@
-from features.config import Feature
 from features.declared_tables import day_table
+from features.features_config import Feature
 from features.schema import conform
 from features.tiles import day_tiles
 from tests.features.rows import Event, at, events_frame, items_frame

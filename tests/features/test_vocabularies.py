@@ -1,7 +1,7 @@
 from pyspark.sql import functions as F
 
-from features.config import Split
 from features.schema import conform
+from features.sequences_config import Split
 from features.splits import with_split
 from features.tables import ITEM_VOCABULARY, LABEL_VOCABULARY
 from features.vocabularies import items_in_order, labels_in_order, new_entries, users_in_order

@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from features.config import Feature
 from features.declared_tables import feature_table
+from features.features_config import Feature
 from features.schema import conform
 from features.tiles import day_tiles
 from features.windows import longest_window, trailing_features

@@ -1,9 +1,8 @@
-"""What a scenario may declare about cleaning, features and sequences. Everything has a default."""
+"""What a scenario declares about cleaning: rules, repetitions, bots and what fills missing content. All has a default."""
 
 from __future__ import annotations
 
 import datetime
-import re
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
@@ -80,75 +79,3 @@ class CleanConfig(Section):
     bots_events_per_day: PositiveInt | None = None  # a user with more events on one day: that day of theirs is refused
     impute: tuple[Impute, ...] = ()
     max_refused: Share = 0.2  # share of refused rows above which the run ends with 3
-
-
-class Feature(Section):
-    """Trailing features of one key: exactly one operation, once per window of whole days before the row's own day."""
-
-    count: Literal["events"] | None = None
-    sum: Literal["value"] | None = None
-    mean: Literal["value"] | None = None
-    recency: Literal["events"] | None = None  # days since the last day with an event, up to the longest window
-    frequency: Literal["events"] | None = None  # share of the window's days with an event
-    share: Literal["categories"] | None = None  # share of each category among the window's events
-    event_type: str | None = None  # only events of this type
-    days: tuple[PositiveInt, ...] = (30,)
-
-    @property
-    def operation(self) -> str:
-        return next(o for o in ("count", "sum", "mean", "recency", "frequency", "share") if getattr(self, o) is not None)
-
-    @model_validator(mode="after")
-    def one_operation(self) -> Self:
-        given = [o for o in ("count", "sum", "mean", "recency", "frequency", "share") if getattr(self, o) is not None]
-        if len(given) != 1:
-            raise ValueError(f"a feature has exactly one of count, sum, mean, recency, frequency, share. Received {given}.")
-        if self.event_type is not None and not re.fullmatch(r"\w+", self.event_type):
-            raise ValueError(f"event_type must be letters, digits and _ (it names a column). Received {self.event_type!r}.")
-        return self
-
-
-class FeaturesConfig(Section):
-    user: tuple[Feature, ...] = (
-        Feature(count="events", days=(7, 30, 90)),
-        Feature(mean="value", days=(90,)),
-        Feature(recency="events", days=(90,)),
-        Feature(frequency="events", days=(30,)),
-        Feature(share="categories", days=(90,)),
-    )
-    item: tuple[Feature, ...] = (Feature(count="events", days=(1, 7, 30)), Feature(mean="value", days=(90,)))
-
-
-class Split(Section):
-    by: Literal["leave_one_out", "global_time"] = "leave_one_out"
-    valid_from: datetime.date | None = None  # global_time: first day of validation, and of test
-    test_from: datetime.date | None = None
-
-    @model_validator(mode="after")
-    def dates_are_in_order(self) -> Self:
-        if self.by == "global_time" and (
-            self.valid_from is None or self.test_from is None or self.valid_from >= self.test_from
-        ):
-            raise ValueError(
-                "global_time needs valid_from before test_from. "
-                f"Received valid_from={self.valid_from}, test_from={self.test_from}."
-            )
-        if self.by == "leave_one_out" and (self.valid_from or self.test_from):
-            raise ValueError("leave_one_out takes no dates. Received valid_from or test_from.")
-        return self
-
-
-class SequencesConfig(Section):
-    max_length: PositiveInt = 50  # events that the model looks back
-    min_length: PositiveInt = 8  # shortest length bucket; buckets double from here to max_length
-    event_types: tuple[str, ...] | None = None  # that enter sequences; all where none are given
-    max_categories: PositiveInt = 8  # of one item, that the model sees
-    split: Split = Split()
-
-    @model_validator(mode="after")
-    def lengths_are_in_order(self) -> Self:
-        if self.min_length > self.max_length:
-            raise ValueError(
-                f"min_length must not exceed max_length. Received min_length={self.min_length}, max_length={self.max_length}."
-            )
-        return self

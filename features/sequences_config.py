@@ -1,0 +1,45 @@
+"""What a scenario declares about sequences and splits. Everything has a default."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Literal, Self
+
+from pydantic import PositiveInt, model_validator
+
+from features.source_config import Section
+
+
+class Split(Section):
+    by: Literal["leave_one_out", "global_time"] = "leave_one_out"
+    valid_from: datetime.date | None = None  # global_time: first day of validation, and of test
+    test_from: datetime.date | None = None
+
+    @model_validator(mode="after")
+    def dates_are_in_order(self) -> Self:
+        if self.by == "global_time" and (
+            self.valid_from is None or self.test_from is None or self.valid_from >= self.test_from
+        ):
+            raise ValueError(
+                "global_time needs valid_from before test_from. "
+                f"Received valid_from={self.valid_from}, test_from={self.test_from}."
+            )
+        if self.by == "leave_one_out" and (self.valid_from or self.test_from):
+            raise ValueError("leave_one_out takes no dates. Received valid_from or test_from.")
+        return self
+
+
+class SequencesConfig(Section):
+    max_length: PositiveInt = 50  # events that the model looks back
+    min_length: PositiveInt = 8  # shortest length bucket; buckets double from here to max_length
+    event_types: tuple[str, ...] | None = None  # that enter sequences; all where none are given
+    max_categories: PositiveInt = 8  # of one item, that the model sees
+    split: Split = Split()
+
+    @model_validator(mode="after")
+    def lengths_are_in_order(self) -> Self:
+        if self.min_length > self.max_length:
+            raise ValueError(
+                f"min_length must not exceed max_length. Received min_length={self.min_length}, max_length={self.max_length}."
+            )
+        return self
