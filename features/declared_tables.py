@@ -2,75 +2,62 @@
 
 from __future__ import annotations
 
-from features.features_config import Feature
+from features.features_config import Declared, Feature, Limits, Ratio, windows_of
+from features.operations import EVENTS, Part
 from features.schema import DATE, MONTH, Column, Table
 
 
-def measure(feature: Feature) -> str:
-    """Prefix of a feature's columns: the event type it is limited to, or nothing."""
-    return f"{feature.event_type}_" if feature.event_type else ""
+def _conditions(feature: Feature) -> str:
+    """The conditions on the events, as the end of a noun."""
+    texts = []
+    for column, condition in feature.where.items():
+        if isinstance(condition, Limits):
+            limits = {"at least": condition.at_least, "below": condition.below}
+            texts.append(f"{column} {' and '.join(f'{k} {v:g}' for k, v in limits.items() if v is not None)}")
+        else:
+            texts.append(f"{column} {condition if isinstance(condition, str) else ' or '.join(condition)}")
+    return f" of events with {' and '.join(texts)}" if texts else ""
 
 
-def feature_columns(features: tuple[Feature, ...]) -> tuple[Column, ...]:
-    """The computed names: {column}_{operation}_{days}d, after the event type where one is declared."""
-    columns: dict[str, Column] = {}
-    for f in features:
-        of = f" of type {f.event_type}" if f.event_type else ""
-        for days in f.days:
-            window = f"in the {days} whole days before date"
-            column = {
-                "count": Column(f"{measure(f)}events_count_{days}d", "bigint", f"events{of} {window}"),
-                "sum": Column(f"{measure(f)}value_sum_{days}d", "double", f"sum of value of events{of} {window}; 0: none"),
-                "mean": Column(
-                    f"{measure(f)}value_mean_{days}d",
-                    "double",
-                    f"mean value of events{of} {window}; null: none has a value",
-                    True,
-                ),
-                "recency": Column(
-                    f"{measure(f)}events_recency_{days}d",
-                    "int",
-                    f"days from the last day with an event{of} to date, {window}; null: no such day",
-                    True,
-                ),
-                "frequency": Column(
-                    f"{measure(f)}events_frequency_{days}d", "double", f"share of days with an event{of} {window}, 0 to 1"
-                ),
-                "share": Column(
-                    f"{measure(f)}category_share_{days}d",
-                    "map<string,double>",
-                    f"share of each category among the categories of the events{of} {window}, sums to 1; empty: none",
-                ),
-            }[f.operation]
-            columns.setdefault(column.name, column)
-    return tuple(columns.values())
+def _feature_column(name: str, feature: Feature, window: tuple[int, ...]) -> Column:
+    days = " and the ".join(f"{d}" for d in window)
+    formula = f"{feature.how.text(feature)}{_conditions(feature)} in the {days} whole days before date"
+    unit = f", in {feature.unit}" if feature.unit else ""
+    described = f"{feature.description}: " if feature.description else ""
+    return Column(name, feature.type, f"{described}{formula}{unit}; {feature.how.empty}", feature.how.nullable)
 
 
-def day_table(entity: str, features: tuple[Feature, ...]) -> Table:
-    """user_days or item_days: one key's additive aggregates of one day, from which every window is summed."""
-    columns: dict[str, Column] = {}
-    for f in features:
-        of = f" of type {f.event_type}" if f.event_type else ""
-        add = [Column(f"{measure(f)}events", "bigint", f"events{of} of the day")]
-        if f.operation in ("sum", "mean"):
-            add += [
-                Column(f"{measure(f)}value_sum", "double", f"sum of value of the events{of}; 0: none has one"),
-                Column(f"{measure(f)}value_count", "bigint", f"events{of} with a value"),
-            ]
-        if f.operation == "share":
-            add.append(Column(f"{measure(f)}category_events", "map<string,bigint>", f"events{of} by category of the item"))
-        for column in add:
-            columns.setdefault(column.name, column)
+def _ratio_column(ratio: Ratio) -> Column:
+    described = f"{ratio.description}: " if ratio.description else ""
+    return Column(ratio.column, "double", f"{described}{ratio.ratio} / {ratio.to}; null: no divisor", True)
+
+
+def feature_columns(declared: Declared) -> tuple[Column, ...]:
+    """The columns that the declarations make, in their order."""
+    columns = [_feature_column(name, *of) for name, of in windows_of(declared).items()]
+    return (*columns, *[_ratio_column(f) for f in declared if isinstance(f, Ratio)])
+
+
+def tile_parts(declared: Declared) -> dict[str, tuple[Feature, Part]]:
+    """Each column of a tile, by name: its part, and a feature that needs it, whose conditions it is under."""
+    features = [f for f in declared if isinstance(f, Feature)]
+    return {f"{f.prefix}{part.name}": (f, part) for f in features for part in (EVENTS, *f.how.parts(f))}
+
+
+def day_table(entity: str, declared: Declared) -> Table:
+    """user_days or item_days: one key's aggregates of one day, from which every window is made."""
+    parts = tile_parts(declared).items()
+    columns = [Column(name, part.type, f"{part.comment}{_conditions(f)} of the day", True) for name, (f, part) in parts]
     return Table(
         f"{entity}_days",
-        f"One row is one {entity}'s aggregates of one day with events: the tile from which windows are summed.",
-        (Column(f"{entity}_id", "string", entity), DATE, MONTH, *columns.values()),
+        f"One row is one {entity}'s aggregates of one day with events: the tile from which windows are made.",
+        (Column(f"{entity}_id", "string", entity), DATE, MONTH, *columns),
         (f"{entity}_id", "date"),
         ("month",),
     )
 
 
-def feature_table(entity: str, features: tuple[Feature, ...]) -> Table:
+def feature_table(entity: str, declared: Declared) -> Table:
     """user_features or item_features: one key as of the start of `date`, from whole days before it only."""
     return Table(
         f"{entity}_features",
@@ -79,13 +66,13 @@ def feature_table(entity: str, features: tuple[Feature, ...]) -> Table:
             Column(f"{entity}_id", "string", entity),
             Column("date", "date", "the features are as of the start of this day, UTC"),
             MONTH,
-            *feature_columns(features),
+            *feature_columns(declared),
         ),
         (f"{entity}_id", "date"),
         ("month",),
     )
 
 
-def model_features(features: tuple[Feature, ...]) -> tuple[str, ...]:
+def model_features(declared: Declared) -> tuple[str, ...]:
     """Names of the user features that `sequences.user_features` holds, in its order: those that are one number."""
-    return tuple(c.name for c in feature_columns(features) if not c.type.startswith("map"))
+    return tuple(c.name for c in feature_columns(declared) if c.type in ("int", "bigint", "double"))

@@ -1,47 +1,228 @@
-"""What a scenario declares about features of users and items. Everything has a default."""
+"""What a scenario declares about features of users and items. Everything has a default.
+
+A feature is one operation on one column of the events, over trailing windows of whole days; its names are computed:
+`{count: events, where: {event_type: buy}, days: [7, 30]}` makes `buy_events_count_7d` and `buy_events_count_30d`.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from features.operations import OPERATIONS, Kind, Operation, as_name
 from features.source_config import Section
 
+_CONTEXT = "context."
+KINDS: dict[str, Kind] = {
+    "events": "events",
+    "sessions": "sessions",
+    **dict.fromkeys(("value", "price", "year"), "number"),
+    **dict.fromkeys(("user_id", "item_id", "event_type", "session_id", "hour", "weekday"), "label"),
+    "category": "list",
+}
+RATIO = "ratio"
 
-class Feature(Section):
-    """Trailing features of one key: exactly one operation, once per window of whole days before the row's own day."""
 
-    count: Literal["events"] | None = None
-    sum: Literal["value"] | None = None
-    mean: Literal["value"] | None = None
-    recency: Literal["events"] | None = None  # days since the last day with an event, up to the longest window
-    frequency: Literal["events"] | None = None  # share of the window's days with an event
-    share: Literal["categories"] | None = None  # share of each category among the window's events
-    event_type: str | None = None  # only events of this type
-    days: tuple[PositiveInt, ...] = (30,)
+class Limits(Section):
+    """A condition on a number; one that is missing does not fulfil it."""
 
-    @property
-    def operation(self) -> str:
-        return next(o for o in ("count", "sum", "mean", "recency", "frequency", "share") if getattr(self, o) is not None)
+    at_least: float | None = None
+    below: float | None = None
 
     @model_validator(mode="after")
-    def one_operation(self) -> Self:
-        given = [o for o in ("count", "sum", "mean", "recency", "frequency", "share") if getattr(self, o) is not None]
-        if len(given) != 1:
-            raise ValueError(f"a feature has exactly one of count, sum, mean, recency, frequency, share. Received {given}.")
-        if self.event_type is not None and not re.fullmatch(r"\w+", self.event_type):
-            raise ValueError(f"event_type must be letters, digits and _ (it names a column). Received {self.event_type!r}.")
+    def has_a_limit(self) -> Self:
+        if self.at_least is None and self.below is None:
+            raise ValueError("a condition on a number has at_least, below or both. Received none.")
         return self
 
 
+Condition = str | tuple[str, ...] | Limits
+
+
+def column_name(of: str) -> str:
+    """The name that a column of the events goes by in tiles and features: without `context.`."""
+    return of.removeprefix(_CONTEXT)
+
+
+class Feature(Section):
+    """Exactly one operation, written as `operation: column`. `number` and `label` columns of the context are told apart by
+    the operation: a mean is of a number, a share of a label."""
+
+    operation: str
+    of: str
+    where: dict[str, Condition] = Field({})  # only events that fulfil all of it
+    days: tuple[PositiveInt, ...] = (30,)  # windows; of a trend: the short one and the long one
+    half_life: PositiveFloat | PositiveInt | None = None  # of decayed_count and decayed_sum, in days
+    k: PositiveInt | None = None  # of last_k
+    unit: str | None = None  # of the column, for the dictionary
+    description: str | None = None  # for the dictionary
+
+    @model_validator(mode="before")
+    @classmethod
+    def short_form(cls, values: Any) -> Any:
+        """`{count: events}` is `{operation: count, of: events}`."""
+        if not isinstance(values, dict) or "operation" in values:
+            return values
+        given = [key for key in values if key in OPERATIONS]
+        if len(given) != 1:
+            raise ValueError(f"a feature has exactly one of {', '.join(OPERATIONS)}. Received {given}.")
+        rest = {key: value for key, value in values.items() if key != given[0]}
+        return {"operation": given[0], "of": values[given[0]], **rest}
+
+    @model_serializer(mode="wrap")
+    def to_short_form(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values = serialize(self)
+        return {values.pop("operation"): values.pop("of"), **values}
+
+    @property
+    def how(self) -> Operation:
+        return OPERATIONS[self.operation]
+
+    @property
+    def kind(self) -> Kind:
+        if self.of.startswith(_CONTEXT):
+            return "number" if "label" not in self.how.about else "label"
+        return KINDS[self.of]
+
+    @property
+    def column(self) -> str:
+        return column_name(self.of)
+
+    @property
+    def type(self) -> str:
+        """Of its columns, in Spark's short form."""
+        one = "double" if self.kind == "number" else "string"
+        return {"same": one, "list": f"array<{one}>"}.get(self.how.type, self.how.type)
+
+    @property
+    def is_number(self) -> bool:
+        return self.type in ("int", "bigint", "double")
+
+    @property
+    def prefix(self) -> str:
+        """What the names of columns about these events begin with: the conditions, or nothing."""
+        parts = []
+        for column, condition in self.where.items():
+            if isinstance(condition, Limits):
+                limits = {"at_least": condition.at_least, "below": condition.below}
+                parts += [f"{as_name(column)}_{name}_{as_name(limit)}" for name, limit in limits.items() if limit is not None]
+            else:
+                labels = (condition,) if isinstance(condition, str) else condition
+                parts.append("_or_".join(as_name(label) for label in labels))
+        return "".join(f"{part}_" for part in parts)
+
+    @property
+    def windows(self) -> tuple[tuple[int, ...], ...]:
+        """The days of each column that the feature makes."""
+        return (self.days,) if self.how.windows > 1 else tuple((days,) for days in self.days)
+
+    def name(self, window: tuple[int, ...]) -> str:
+        return f"{self.prefix}{self.column}_{self.how.name(self)}_{'_'.join(f'{days}d' for days in window)}"
+
+    @model_validator(mode="after")
+    def column_is_known(self) -> Self:
+        for column in (self.of, *self.where):
+            if column not in KINDS and (not re.fullmatch(r"context\.\w+", column) or column_name(column) in KINDS):
+                raise ValueError(f"a column must be one of {sorted(KINDS)} or context.OTHER_NAME. Received {column!r}.")
+        if not self.of.startswith(_CONTEXT) and self.kind not in self.how.about:
+            fitting = sorted(name for name, kind in KINDS.items() if kind in self.how.about)
+            raise ValueError(f"{self.operation} must be of one of {fitting}. Received {self.of!r}.")
+        if self.of.startswith(_CONTEXT) and not {"number", "label"} & self.how.about:
+            raise ValueError(f"{self.operation} must be of events. Received {self.of!r}.")
+        return self
+
+    @model_validator(mode="after")
+    def conditions_fit_columns(self) -> Self:
+        for column, condition in self.where.items():
+            kind = KINDS.get(column, "label")
+            if kind in ("events", "sessions", "list"):
+                raise ValueError(f"where must be about a number or a label of the event. Received {column!r}.")
+            is_number = isinstance(condition, Limits)
+            if is_number != (kind == "number") and not (is_number and column.startswith(_CONTEXT)):
+                raise ValueError(
+                    f"where.{column} must be {'limits' if kind == 'number' else 'labels'}. Received {condition!r}."
+                )
+        return self
+
+    @model_validator(mode="after")
+    def has_what_it_needs(self) -> Self:
+        for key in ("k", "half_life"):
+            if (getattr(self, key) is not None) != (key in self.how.needs):
+                needed = "needs" if key in self.how.needs else "takes no"
+                raise ValueError(f"{self.operation} {needed} {key}. Received {key}={getattr(self, key)}.")
+        if self.how.windows > 1 and (len(self.days) != self.how.windows or list(self.days) != sorted(set(self.days))):
+            raise ValueError(f"{self.operation} takes two windows, the short one first. Received days={list(self.days)}.")
+        return self
+
+
+class Ratio(Section):
+    """One feature divided by another; null where that is 0 or null. `{ratio: a, to: b}` makes `a_per_b`."""
+
+    ratio: str
+    to: str
+    description: str | None = None
+
+    @property
+    def column(self) -> str:
+        return f"{self.ratio}_per_{self.to}"
+
+
+def _feature(values: dict[str, Any]) -> Feature:
+    return Feature.model_validate(values)
+
+
+_USER = (
+    _feature({"count": "events", "days": (7, 30, 90)}),
+    _feature({"mean": "value", "days": (90,)}),
+    _feature({"recency": "events", "days": (90,)}),
+    _feature({"frequency": "events", "days": (30,)}),
+    _feature({"share": "category", "days": (90,)}),
+)
+_ITEM = (_feature({"count": "events", "days": (1, 7, 30)}), _feature({"mean": "value", "days": (90,)}))
+
+
+Declared = tuple[Feature | Ratio, ...]
+
+
+def windows_of(declared: Declared) -> dict[str, tuple[Feature, tuple[int, ...]]]:
+    """Each column that is made of tiles, by name: its feature and its window."""
+    return {f.name(window): (f, window) for f in declared if isinstance(f, Feature) for window in f.windows}
+
+
+def longest_window(declared: Declared) -> int:
+    """Days that the longest window reaches back; 0 without features."""
+    return max((days for f in declared if isinstance(f, Feature) for days in f.days), default=0)
+
+
+def _check_names(key: str, declared: Declared) -> None:
+    names = [f.name(w) for f in declared if isinstance(f, Feature) for w in f.windows]
+    names += [f.column for f in declared if isinstance(f, Ratio)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{key}: a feature must be declared once. Received twice: {', '.join(twice)}.")
+    numbers = {name for name, (f, _) in windows_of(declared).items() if f.is_number}
+    for f in declared:
+        unknown = sorted({f.ratio, f.to} - numbers) if isinstance(f, Ratio) else []
+        if unknown:
+            raise ValueError(
+                f"{key}: a ratio must be of two declared numbers: {sorted(numbers)}. Received {', '.join(unknown)}."
+            )
+
+
 class FeaturesConfig(Section):
-    user: tuple[Feature, ...] = (
-        Feature(count="events", days=(7, 30, 90)),
-        Feature(mean="value", days=(90,)),
-        Feature(recency="events", days=(90,)),
-        Feature(frequency="events", days=(30,)),
-        Feature(share="categories", days=(90,)),
+    user: Declared = _USER
+    item: Declared = _ITEM
+    zone: str = "UTC"  # in which hour and weekday are told; days are days of UTC in any case
+    session_minutes: Annotated[PositiveInt, Field(le=24 * 60)] = (
+        30  # a pause of so long ends a session, as does a new session_id
     )
-    item: tuple[Feature, ...] = (Feature(count="events", days=(1, 7, 30)), Feature(mean="value", days=(90,)))
+
+    @model_validator(mode="after")
+    def names_are_known(self) -> Self:
+        _check_names("user", self.user)
+        _check_names("item", self.item)
+        if any(isinstance(f, Feature) and f.of == "sessions" for f in self.item):
+            raise ValueError("item: sessions are of users. Received a feature of sessions.")
+        return self

@@ -11,35 +11,39 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from features.as_of import features_as_of
 from features.errors import LeakageError
-from features.features_config import Feature
+from features.event_columns import columns_needed, with_event_columns
+from features.features_config import Feature, FeaturesConfig, windows_of
 from features.sequences_config import Split
 from features.splits import SPLITS
-from features.tiles import is_measured
-from features.windows import single_windows
+from features.tiles import tiles_of
 
 _SAMPLE = 200  # rows of a feature table that are counted again
 _TOLERANCE = 1e-6  # relative, of floats that were summed in another order
 
 
-def check_features(features: DataFrame, events: DataFrame, entity: str, declared: tuple[Feature, ...]) -> None:
+def check_features(features: DataFrame, events: DataFrame, items: DataFrame, entity: str, config: FeaturesConfig) -> None:
     """Feature rows hold the whole days before their own day and nothing else: a sample is counted again from the events.
 
     Args:
         features: rows of {entity}_features.
         events: all events that the windows of `features` reach, and later ones.
+        items: the catalogue.
     Raises:
         LeakageError: a row holds something else than the days before it.
     """
-    key = f"{entity}_id"
-    windows = {name: f for name, f in single_windows(declared).items() if f.operation != "share"}
+    key, declared = f"{entity}_id", getattr(config, entity)
+    windows = windows_of(declared)
+    if not windows:
+        return
     sample = features.select(key, "date", *windows).orderBy(F.xxhash64(key, "date"), key, "date").limit(_SAMPLE)
-    past = events.select(key, F.col("date").alias("event_date"), "event_type", "value")
-    counted = F.broadcast(sample).join(past, key, "left").groupBy(key, "date", *windows)
-    again = counted.agg(F.lit(None), *[_recount(f).alias(f"{name}_again") for name, f in windows.items()])
-    findings = [_differs(name) for name in windows]
-    wrong = again.select(key, "date", F.array_compact(F.array(*findings)).alias("wrong")).where(F.size("wrong") > 0)
-    row = wrong.orderBy(key, "date").head() if windows else None
+    again = _recounted(sample.select(key, "date"), events, items, entity, config)
+    both = sample.join(again, [key, "date"])
+    wrong = both.select(
+        key, "date", F.array_compact(F.array(*[_differs(n, f) for n, (f, _) in windows.items()])).alias("wrong")
+    )
+    row = wrong.where(F.size("wrong") > 0).orderBy(key, "date").head()
     if row is not None:
         column, stored, counted_again = row["wrong"][0]
         raise LeakageError(
@@ -48,29 +52,28 @@ def check_features(features: DataFrame, events: DataFrame, entity: str, declared
         )
 
 
-def _recount(feature: Feature) -> Column:
-    """The feature from single events, by plain comparisons of dates."""
-    (days,), day = feature.days, F.col("event_date")
-    inside = (day < F.col("date")) & (day >= F.date_sub("date", days)) & is_measured(feature)
-    match feature.operation:
-        case "count":
-            return F.count_if(inside).cast("double")
-        case "sum":
-            return F.coalesce(F.sum(F.when(inside, F.col("value"))), F.lit(0.0))
-        case "mean":
-            return F.avg(F.when(inside, F.col("value")))
-        case "recency":
-            return F.min(F.when(inside, F.date_diff("date", day))).cast("double")
-        case _:
-            return F.count_distinct(F.when(inside, day)) / days
+def _recounted(sample: DataFrame, events: DataFrame, items: DataFrame, entity: str, config: FeaturesConfig) -> DataFrame:
+    """The sample's keys and dates with each feature, named NAME_again, from its key's events alone."""
+    key, declared = f"{entity}_id", getattr(config, entity)
+    own = events.join(F.broadcast(sample.select(key).distinct()), key, "left_semi")
+    rows = with_event_columns(own, items, columns_needed(declared), config)
+    tiles = tiles_of(rows, (key, "date"), declared)
+    again = features_as_of(tiles, sample, entity, declared)
+    return again.select(key, "date", *[F.col(name).alias(f"{name}_again") for name in windows_of(declared)])
 
 
-def _differs(name: str) -> Column:
-    """(name, stored, counted again) where the two differ, else null."""
-    stored, again = F.col(name).cast("double"), F.col(f"{name}_again")
-    near = F.abs(stored - again) <= _TOLERANCE * F.greatest(F.abs(again), F.lit(1.0))
-    same = F.coalesce(near, stored.isNull() & again.isNull())
-    return F.when(~same, F.struct(F.lit(name).alias("column"), stored.alias("stored"), again.alias("again")))
+def _differs(name: str, feature: Feature) -> Column:
+    """(name, stored, counted again), as text, where the two differ, else null."""
+    stored, again = F.col(name), F.col(f"{name}_again")
+    if feature.is_number:
+        near = F.abs(stored - again) <= _TOLERANCE * F.greatest(F.abs(again).cast("double"), F.lit(1.0))
+        same = F.coalesce(near, stored.isNull() & again.isNull())
+    else:
+        whole = feature.type == "string"
+        stored, again = (stored, again) if whole else (F.to_json(stored), F.to_json(again))
+        same = stored.eqNullSafe(again)
+    told = F.struct(F.lit(name).alias("column"), stored.cast("string").alias("stored"), again.cast("string").alias("again"))
+    return F.when(~same, told)
 
 
 @dataclass(frozen=True)

@@ -295,6 +295,11 @@ RUNS = Table(
             "string",
             "hash of configuration, code, arguments, raw files and input versions: same means same result; empty: the run ended before it knew",
         ),
+        Column(
+            "recipe",
+            "string",
+            "hash of configuration and code alone: same means same result from the same inputs; empty: likewise",
+        ),
         Column("inputs", "map<string,bigint>", "table and Delta version that it read"),
         Column("outputs", "map<string,bigint>", "table and Delta version that it left"),
         Column("rows_in", "bigint", "rows read; null: the job does not account for rows", True),

@@ -1,68 +1,69 @@
-"""Tiles: the aggregates of one key on one day, small enough to keep and enough to sum every window from."""
+"""Tiles: the aggregates of one key on one day, small enough to keep and enough to make every window from."""
 
 from __future__ import annotations
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from features.declared_tables import day_table, measure
-from features.features_config import Feature
+from features.declared_tables import day_table, tile_parts
+from features.event_columns import CATEGORIES, columns_needed, is_measured, with_event_columns
+from features.features_config import Declared, FeaturesConfig
 from features.schema import month_of
 
-_CATEGORY = "category"
-_ONCE = "counts_once"  # true on one row of each event, however many categories its item has
+_COLUMN, _LABEL = "label_column", "label"  # of one row per event and label; both null on one row of each event
 
 
-def is_measured(feature: Feature) -> Column:
-    """True for the events that a feature is about."""
-    return F.lit(True) if feature.event_type is None else F.col("event_type") == feature.event_type
+def day_tiles(events: DataFrame, items: DataFrame, entity: str, config: FeaturesConfig) -> DataFrame:
+    """The rows of day_table(entity, its declarations) for the days of `events`.
 
-
-def _with_categories(events: DataFrame, items: DataFrame) -> DataFrame:
-    """One row per event and category of its item; one row, with a null category, where the item has none."""
-    joined = events.join(items.select("item_id", "categories"), "item_id", "left")
-    exploded = joined.select(*events.columns, F.posexplode_outer("categories").alias("place", _CATEGORY))
-    return exploded.withColumn(_ONCE, F.coalesce(F.col("place"), F.lit(0)) == 0)
-
-
-def _sums(features: tuple[Feature, ...]) -> dict[str, Column]:
-    """Column of the tile to the aggregate of one (key, date, category) that is summed up to it."""
-    sums: dict[str, Column] = {}
-    for f in features:
-        once = F.col(_ONCE) & is_measured(f)
-        sums[f"{measure(f)}events"] = F.count_if(once)
-        if f.operation in ("sum", "mean"):
-            sums[f"{measure(f)}value_sum"] = F.sum(F.when(once, F.col("value")))
-            sums[f"{measure(f)}value_count"] = F.count_if(once & F.col("value").isNotNull())
-    return sums
-
-
-def _category_counts(features: tuple[Feature, ...]) -> dict[str, Column]:
-    """Column of the tile to the events of one (key, date, category)."""
-    return {f"{measure(f)}category_events": F.count_if(is_measured(f)) for f in features if f.operation == "share"}
-
-
-def _as_map(counts: str) -> Column:
-    """Map of the categories that have a count, in order of their names."""
-    pair = F.when(F.col(_CATEGORY).isNotNull() & (F.col(counts) > 0), F.struct(_CATEGORY, counts))
-    return F.map_from_entries(F.array_sort(F.collect_list(pair)))
-
-
-def day_tiles(events: DataFrame, items: DataFrame, entity: str, features: tuple[Feature, ...]) -> DataFrame:
-    """The rows of day_table(entity, features) for the days of `events`.
+    Aggregates are made in two steps where labels are counted, by label and then by day, so that no task ever holds all
+    events of a popular key.
 
     Args:
         events: cleaned events.
-        items: item_id and categories; read only where a feature asks for shares.
+        items: the catalogue; read only where features are about it.
         entity: user or item.
-        features: declared features of the entity.
     """
+    declared: Declared = getattr(config, entity)
     key = f"{entity}_id"
-    sums, counts = _sums(features), _category_counts(features)
-    rows = _with_categories(events, items) if counts else events.withColumns({_ONCE: F.lit(True), _CATEGORY: F.lit(None)})
-    aggregates = [c.alias(name) for name, c in (sums | counts).items()] or [F.count("*")]
-    parts = rows.groupBy(key, "date", _CATEGORY).agg(*aggregates)
-    totals = {name: F.coalesce(F.sum(name), F.lit(0)) for name in sums} | {name: _as_map(name) for name in counts}
-    whole = [c.alias(name) for name, c in totals.items()] or [F.count("*")]
-    tiles = parts.groupBy(key, "date").agg(*whole).withColumn("month", month_of("date"))
-    return tiles.select(*[c.name for c in day_table(entity, features).columns])
+    rows = with_event_columns(events, items, columns_needed(declared), config)
+    tiles = tiles_of(rows, (key, "date"), declared).withColumn("month", month_of("date"))
+    return tiles.select(*[c.name for c in day_table(entity, declared).columns])
+
+
+def tiles_of(rows: DataFrame, keys: tuple[str, ...], declared: Declared) -> DataFrame:
+    """The parts of tiles for each group of events with equal `keys`.
+
+    Args:
+        rows: what with_event_columns returns.
+    """
+    parts = tile_parts(declared)
+    sums = {name: part.of_events(is_measured(f)) for name, (f, part) in parts.items() if part.of_events is not None}
+    labels = {name: (f, part.label) for name, (f, part) in parts.items() if part.label is not None}
+    if not labels:
+        return rows.groupBy(*keys).agg(F.lit(None), *[c.alias(name) for name, c in sums.items()])
+    counts = {n: F.count_if(is_measured(f) & (F.col(_COLUMN) == label)) for n, (f, label) in labels.items()}
+    by_label = _by_label(rows, {label for _, label in labels.values()}).groupBy(*keys, _COLUMN, _LABEL)
+    found = by_label.agg(*[c.alias(name) for name, c in (sums | counts).items()])
+    wholes = {name: F.first(F.when(F.col(_LABEL).isNull(), F.col(name)), ignorenulls=True) for name in sums}
+    maps = {name: _as_map(name, label) for name, (_, label) in labels.items()}
+    return found.groupBy(*keys).agg(*[c.alias(name) for name, c in (wholes | maps).items()])
+
+
+def _by_label(rows: DataFrame, columns: set[str]) -> DataFrame:
+    """One row per event, and one more for each label that it has in one of the columns."""
+
+    def pair(column: str, label: Column) -> Column:
+        return F.struct(F.lit(column).alias(_COLUMN), label.alias(_LABEL))
+
+    none = F.array(pair("", F.lit(None).cast("string")))
+    single = [F.array(pair(c, F.col(c))) for c in sorted(columns - {CATEGORIES})]
+    several = [F.transform(CATEGORIES, lambda label: pair(CATEGORIES, label))] if CATEGORIES in columns else []
+    pairs = F.filter(F.concat(*single, *[F.coalesce(s, F.array()) for s in several]), lambda p: p[_LABEL].isNotNull())
+    return rows.select("*", F.inline(F.concat(none, pairs)))
+
+
+def _as_map(counts: str, label: str) -> Column:
+    """Map of the labels that have a count, in order of their names."""
+    counted = (F.col(_COLUMN) == label) & (F.col(counts) > 0)
+    return F.map_from_entries(F.array_sort(F.collect_list(F.when(counted, F.struct(_LABEL, counts)))))

@@ -1,12 +1,14 @@
 """Build the tiles and the trailing features of users and items.
 
-Reads   events, items                    items for the categories that events are about
-Writes  user_days, item_days             one row per key and day with events: replaced whole, or for the days of the run
-        user_features, item_features     one row per key and day with events, and one per key as of the day after the run:
-                                         replaced whole, or for the days of the run and the day after it
+Reads   events, items                    items for what events are about: categories, price, year
+Writes  user_days, item_days             one row per key and day with events
+        user_features, item_features     one row per key and day with events, and one per key as of the day after the run
 
-A run over days reads tiles back only as far as the longest window. Rows of later days that are already there are not
-touched: a backfill that changes old days is followed by a run over the days after them.
+A run without dates brings the tables up to date. It compares the events with those that the last good run read, builds
+the tiles of the days whose events differ, late ones and deleted ones among them, and the features that these tiles reach:
+those of the days up to the longest window later. Nothing else is read or written. Where there was no such run, or the
+declarations or the code are others, everything is built. A run with dates builds the tiles of its days, whatever they
+were, and the features that they reach. Either way the tables are those of a full build.
 """
 
 from __future__ import annotations
@@ -14,50 +16,151 @@ from __future__ import annotations
 import datetime
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from features.as_of import features_as_of
 from features.errors import NoInputError
-from features.features_config import Feature
+from features.event_columns import ITEM_COLUMNS, columns_needed
+from features.features_config import longest_window
 from features.layout import together
 from features.leakage import check_features
 from features.tiles import day_tiles
-from features.windows import longest_window, trailing_features
+from features.windows import every_key, trailing_features
+from jobs.runtime.changes import changed_days, changed_groups, changed_rows
+from jobs.runtime.days import Days
 from jobs.runtime.job import Job, Run
-from jobs.runtime.warehouse import between
+
+ENTITIES = ("user", "item")
+_FEW_DAYS = 3  # of so many days and fewer, features are made key by key, and not by a pass over the tiles
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Days of one entity's tables that are replaced; None: all."""
+
+    tiles: Days | None
+    features: Days | None
 
 
 def build(run: Run) -> None:
-    events, items, as_of = run.read("events"), run.read("items"), run.as_of()
-    days = events if run.start is None or run.end is None else events.where(between("date", run.start, run.end))
-    if days.isEmpty():
-        raise NoInputError(f"events: none between {run.start} and {run.end}. Clean the events of these days first.")
-    declared = {"user": run.config.features.user, "item": run.config.features.item}
-    for entity, features in declared.items():
-        tiles = day_tiles(days, items, entity, features)
-        run.count(f"{entity}_days", run.write(f"{entity}_days", together(tiles, "month"), _days(run, run.end)))
-        rows = _features(run, entity, features, as_of)
-        run.count(f"{entity}_features", run.write(f"{entity}_features", together(rows, "month"), _days(run, as_of)))
+    as_of, stale = run.as_of(), _stale_days(run)
+    if stale is not None and not stale:
+        run.keep()
+        return
+    for entity in ENTITIES:
+        plan = _plan(run, entity, stale, as_of)
+        _write_tiles(run, entity, plan)
+        _write_features(run, entity, plan, as_of)
         with run.step("leakage_guard", table=f"{entity}_features"):
-            written = run.read(f"{entity}_features").where(_days(run, as_of) or "true")
-            check_features(written, events, entity, features)
+            _guard(run, entity, plan)
 
 
-def _days(run: Run, end: datetime.date | None) -> str | None:
-    """Predicate of the rows that this run replaces; None: all."""
-    return between("date", run.start, end) if run.start and end else None
+# Which days
 
 
-def _since(df: DataFrame, day: datetime.date | None) -> DataFrame:
-    return df if day is None else df.where(F.col("date") >= F.lit(day))
+def _stale_days(run: Run) -> Days | None:
+    """The days whose tiles are to be built; None: all.
+
+    Raises:
+        NoInputError: there are no events on the days of the run.
+    """
+    events = run.read("events")
+    if run.start is not None and run.end is not None:
+        days = Days.span(run.start, run.end)
+        if events.where(days.predicate()).isEmpty():
+            raise NoInputError(f"events: none between {run.start} and {run.end}. Clean the events of these days first.")
+        return days
+    base = run.base()
+    if base is None:
+        return None
+    changed = changed_days(run.warehouse, run.table("events"), base["events"], run.version("events"))
+    return Days.of(changed) | _days_of_changed_items(run, base["items"])
 
 
-def _features(run: Run, entity: str, features: tuple[Feature, ...], as_of: datetime.date) -> DataFrame:
-    tiles = run.read(f"{entity}_days").where(F.col("date") <= F.lit(as_of))
-    keys = tiles.select(f"{entity}_id").distinct()
-    oldest = run.start and run.start - datetime.timedelta(days=longest_window(features))
-    return _since(trailing_features(_since(tiles, oldest), keys, entity, features, as_of), run.start)
+def _days_of_changed_items(run: Run, before: int) -> Days:
+    """The days with events of items whose content, as far as features are about it, differs from that at version `before`."""
+    needed = {c for entity in ENTITIES for c in columns_needed(getattr(run.config.features, entity))}
+    content = [column for name, column in ITEM_COLUMNS.items() if name in needed]
+    rows = changed_rows(run.warehouse, run.table("items"), before, run.version("items")) if content else None
+    if rows is None:
+        return Days.of(())
+    items = changed_groups(rows, "item_id", content)
+    days = run.read("events").join(items, "item_id", "left_semi").select("date").distinct()
+    return Days.of(row["date"] for row in days.collect())
+
+
+def _plan(run: Run, entity: str, stale: Days | None, as_of: datetime.date) -> Plan:
+    if stale is None:
+        return Plan(None, None)
+    declared = getattr(run.config.features, entity)
+    tiles = stale | stale.later(1) if "sessions" in columns_needed(declared) else stale
+    features = tiles | tiles.later(longest_window(declared)) | Days.of([as_of])
+    return Plan(tiles, features | Days.of(_last_asked(run, entity)))
+
+
+def _last_asked(run: Run, entity: str) -> list[datetime.date]:
+    """The day as of which an earlier run without dates has made every key: its rows make way for those of this run."""
+    if run.start is not None or not run.exists(f"{entity}_features"):
+        return []
+    last = run.newest(f"{entity}_features").agg(F.max("date")).head()
+    return [last[0]] if last and last[0] else []
+
+
+# Tables
+
+
+def _of(days: Days | None, df: DataFrame) -> DataFrame:
+    return df if days is None else df.where(days.predicate())
+
+
+def _write_tiles(run: Run, entity: str, plan: Plan) -> None:
+    events = run.read("events")
+    if plan.tiles is not None:
+        events = events.where((plan.tiles | plan.tiles.earlier(1)).predicate())  # the day before: a session may go on
+    tiles = _of(plan.tiles, day_tiles(events, run.read("items"), entity, run.config.features))
+    where = plan.tiles.predicate() if plan.tiles is not None else None
+    run.count(f"{entity}_days", run.write(f"{entity}_days", together(tiles, "month"), where))
+
+
+def _write_features(run: Run, entity: str, plan: Plan, as_of: datetime.date) -> None:
+    rows = _of(plan.features, _features(run, entity, plan, as_of))
+    where = plan.features.predicate() if plan.features is not None else None
+    run.count(f"{entity}_features", run.write(f"{entity}_features", together(rows, "month"), where))
+
+
+def _features(run: Run, entity: str, plan: Plan, as_of: datetime.date) -> DataFrame:
+    declared, tiles = getattr(run.config.features, entity), run.read(f"{entity}_days")
+    asked = every_key(tiles.where(F.col("date") < F.lit(as_of)), entity, as_of)
+    if plan.features is None:
+        return trailing_features(tiles, asked, entity, declared)
+    asked = asked.unionByName(_asked_before(run, entity, plan, as_of)).distinct()
+    reached = tiles.where((plan.features | plan.features.earlier(longest_window(declared))).predicate())
+    own_days = reached.where(plan.features.predicate()).select(f"{entity}_id", "date")
+    if own_days.select("date").distinct().count() + 1 <= _FEW_DAYS:
+        return features_as_of(reached, asked.unionByName(own_days).distinct(), entity, declared)
+    return trailing_features(reached, asked, entity, declared)
+
+
+def _asked_before(run: Run, entity: str, plan: Plan, as_of: datetime.date) -> DataFrame:
+    """Keys and days of rows that are there because a run with dates has asked for them, and that this run makes anew."""
+    key, table = f"{entity}_id", f"{entity}_features"
+    nothing = run.spark.createDataFrame([], f"{key} string, date date")
+    if plan.features is None or plan.tiles is None or run.start is None or not run.exists(table):
+        return nothing
+    kept = Days(plan.features.days - plan.tiles.days - {as_of})
+    return run.newest(table).where(kept.predicate()).select(key, "date")
+
+
+def _guard(run: Run, entity: str, plan: Plan) -> None:
+    declared, events, rows = getattr(run.config.features, entity), run.read("events"), run.read(f"{entity}_features")
+    if plan.features is not None:
+        days = longest_window(declared) + 1  # and one for the session before
+        rows = rows.where(plan.features.predicate())
+        events = events.where((plan.features | plan.features.earlier(days)).predicate())
+    check_features(rows, events, run.read("items"), entity, run.config.features)
 
 
 JOB = Job(

@@ -78,7 +78,7 @@ class Run:
 
     def __init__(self, spark: SparkSession, config: Scenario, given: Arguments, job: Job, log: JsonLog) -> None:
         self.spark, self.config, self.job, self.run_id = spark, config, job, given.run_id
-        self.start, self.end, self.logger = given.start, given.end, log
+        self.start, self.end, self.logger, self.force = given.start, given.end, log, given.force
         self.tables = all_tables(config.features)
         self.warehouse = Warehouse(spark, config.warehouse, config.catalog)
         self.versions: dict[str, int] = {}
@@ -100,8 +100,8 @@ class Run:
         self.versions = {name: v for name in self.job.reads if (v := self.warehouse.version(name)) is not None}
         self.row.inputs = dict(self.versions)
         self.raw = self._raw_files() if self.job.reads_raw_files else []
-        sections = self.config.dump(*self.job.sections, "warehouse")
-        self.row.fingerprint = digest([self.job.name, sections, code_version(), self.row.arguments, self.versions, self.raw])
+        self.row.recipe = digest([self.job.name, self.config.dump(*self.job.sections, "warehouse"), code_version()])
+        self.row.fingerprint = digest([self.row.recipe, self.row.arguments, self.versions, self.raw])
 
     # Tables
 
@@ -126,6 +126,10 @@ class Run:
         """The table at this run's version, with exactly its columns."""
         return self.warehouse.read(self.table(name), self.version(name))
 
+    def newest(self, name: str) -> DataFrame:
+        """One of the run's own tables, as another run has left it."""
+        return self.warehouse.read(self.table(name))
+
     def write(self, name: str, df: DataFrame, where: str | None = None) -> int:
         """Replaces the table, or its rows that match `where`, in one commit; returns the rows written."""
         with self.step("write", table=name) as fields:
@@ -142,12 +146,24 @@ class Run:
         self.row.outputs[name] = written.version
         return written.rows
 
+    def keep(self) -> None:
+        """Leaves every output as it is: it is what this run would make."""
+        self.row.outputs = {name: v for name in self.job.writes if (v := self.warehouse.version(name)) is not None}
+        self.log("unchanged", outputs=self.row.outputs)
+
     def as_of(self) -> datetime.date:
         """The day, at whose start users are scored: the day after the run's last day, or after the last event."""
         last = self.end or self.read("events").agg(F.max("date")).head()[0]  # type: ignore[index]
         if last is None:
             raise NoInputError("events: the table is empty, so there is no day to score for.")
         return last + datetime.timedelta(days=1)
+
+    def base(self) -> dict[str, int] | None:
+        """Version of each input from which the outputs, as they are now, were made; None: build everything.
+
+        Outputs that this run does not write stay those of its predecessor.
+        """
+        return None if self.force else ledger.base(self.warehouse, self.job.name, self.row.recipe)
 
     # Ledger and log
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import json
 from dataclasses import asdict, dataclass, field
 
 from pyspark.sql import functions as F
 
 from features.tables import RUNS
 from jobs.runtime.warehouse import Warehouse
+
+_LOOKED_AT = 200  # newest runs of a job; where none of them was without dates, the next one builds everything
 
 
 @dataclass
@@ -21,6 +24,7 @@ class RunRow:
     arguments: str
     config_hash: str
     fingerprint: str = ""
+    recipe: str = ""
     seconds: float = 0.0
     inputs: dict[str, int] = field(default_factory=dict)
     outputs: dict[str, int] = field(default_factory=dict)
@@ -47,3 +51,22 @@ def last_good(warehouse: Warehouse, job: str, fingerprint: str) -> dict[str, int
     good = (F.col("job") == job) & (F.col("fingerprint") == fingerprint) & (F.col("exit_code") == 0)
     row = warehouse.read(RUNS).where(good).orderBy(F.desc("started_at")).select("outputs").head()
     return dict(row["outputs"]) if row else None
+
+
+def base(warehouse: Warehouse, job: str, recipe: str) -> dict[str, int] | None:
+    """Versions of the tables from which the tables of a job, as they are now, were last made whole; None: one must start anew.
+
+    That is what the last good run without dates has read, if it and every run since had this recipe, and if nobody else has
+    written the tables. Runs with dates may have come since: what they did follows from changes since then.
+    """
+    if not warehouse.exists(RUNS.name):
+        return None
+    runs = warehouse.read(RUNS).where(F.col("job") == job).orderBy(F.desc("started_at")).limit(_LOOKED_AT)
+    versions: dict[str, int] = {}
+    for run in runs.select("recipe", "arguments", "exit_code", "inputs", "outputs").collect():
+        if run["recipe"] != recipe:
+            return None
+        versions = dict(run["outputs"]) | versions
+        if run["exit_code"] == 0 and json.loads(run["arguments"])["start"] is None:
+            return dict(run["inputs"]) if all(warehouse.version(name) == v for name, v in versions.items()) else None
+    return None

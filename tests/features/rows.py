@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ class Event:
     value: float | None = None
     tie_order: int = 0
     event_id: str | None = None
+    session_id: str | None = None
+    context: dict[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def date(self) -> dt.date:
@@ -54,8 +56,8 @@ def events_frame(spark: SparkSession, events: Sequence[Event]) -> DataFrame:
             "value": e.value,
             "event_time": e.event_time,
             "tie_order": e.tie_order,
-            "session_id": None,
-            "context": {},
+            "session_id": e.session_id,
+            "context": e.context,
             "date": e.date,
             "month": f"{e.date:%Y-%m}",
         }

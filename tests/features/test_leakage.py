@@ -6,13 +6,13 @@ import pytest
 from pyspark.sql import functions as F
 
 from features.errors import LeakageError
-from features.features_config import Feature
+from features.features_config import Feature, FeaturesConfig
 from features.leakage import check_events, check_examples, check_features, check_statistics
 from features.order import start_of
 from features.sequences_config import Split
 from features.tables import STATISTICS
 from features.tiles import day_tiles
-from features.windows import trailing_features
+from features.windows import every_key, trailing_features
 from tests.features.rows import at, events_frame, items_frame, random_events
 
 AS_OF = dt.date(2020, 1, 21)
@@ -21,7 +21,9 @@ DECLARED = (
     Feature(sum="value", days=(30,)),
     Feature(mean="value", days=(30,)),
     Feature(recency="events", days=(30,)),
-    Feature(frequency="events", days=(30,), event_type="buy"),
+    Feature(frequency="events", days=(30,), where={"event_type": "buy"}),
+    Feature(share="item_id", days=(30,)),
+    Feature(last="item_id", days=(30,)),
 )
 GLOBAL_TIME = Split(by="global_time", valid_from=dt.date(2020, 1, 5), test_from=dt.date(2020, 1, 8))
 RIGHT = {"last": at(3), "target": at(4), "first": at(4), "disordered": 0}
@@ -91,32 +93,36 @@ def test_statistics_fitted_after_the_training_period_are_found(spark):
 @pytest.fixture(scope="module")
 def features(spark):
     events = events_frame(spark, random_events(seed=2, users=5, items=4, events=80, days=20))
-    tiles = day_tiles(events, items_frame(spark, {}), "user", DECLARED)
-    rows = trailing_features(tiles, tiles.select("user_id").distinct(), "user", DECLARED, AS_OF)
-    return events.cache(), rows.cache()
+    items = items_frame(spark, {})
+    tiles = day_tiles(events, items, "user", FeaturesConfig(user=DECLARED))
+    rows = trailing_features(tiles, every_key(tiles, "user", AS_OF), "user", DECLARED)
+    return rows.cache(), events.cache(), items
+
+
+def _check(rows, events, items, declared=DECLARED):
+    check_features(rows, events, items, "user", FeaturesConfig(user=declared))
 
 
 def test_features_of_whole_days_before_pass(features):
-    events, rows = features
-    check_features(rows, events, "user", DECLARED)
+    _check(*features)
 
 
 def test_a_feature_row_that_holds_its_own_day_is_found(features):
-    events, rows = features
+    rows, *sources = features
     leaky = rows.withColumn("events_count_30d", F.col("events_count_30d") + (F.col("date") == "2020-01-10").cast("int"))
     with pytest.raises(LeakageError, match=r"user_features: events_count_30d .*user_id=u\d at 2020-01-10 holds"):
-        check_features(leaky, events, "user", DECLARED)
+        _check(leaky, *sources)
 
 
 @pytest.mark.parametrize("feature", DECLARED, ids=lambda f: f.operation)
 def test_a_window_that_ends_a_day_too_late_is_found_in_every_operation(features, feature):
-    events, rows = features
+    rows, *sources = features
     with pytest.raises(
         LeakageError, match=rf"user_features: \w+_{feature.operation}_\d+d must hold whole days before date alone"
     ):
-        check_features(rows.withColumn("date", F.date_sub("date", 1)), events, "user", (feature,))
+        _check(rows.withColumn("date", F.date_sub("date", 1)), *sources, declared=(feature,))
 
 
 def test_without_features_there_is_nothing_to_find(features):
-    events, rows = features
-    check_features(rows.select("user_id", "date"), events, "user", ())
+    rows, *sources = features
+    _check(rows.select("user_id", "date"), *sources, declared=())

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from features.features_config import Feature
+from features.features_config import Feature, FeaturesConfig
 from features.leakage import check_events, check_examples
 from features.order import start_of
 from features.scaling import fit
@@ -18,7 +18,7 @@ from features.splits import with_split
 from features.tables import ITEM_VOCABULARY, LABEL_VOCABULARY, SEQUENCES, USER_VOCABULARY
 from features.tiles import day_tiles
 from features.vocabularies import Vocabularies
-from features.windows import trailing_features
+from features.windows import every_key, trailing_features
 from tests.features.rows import events_frame, items_frame, random_events
 
 AS_OF = dt.date(2020, 1, 21)
@@ -127,8 +127,8 @@ def _check_arrays(row, steps, length):
 @pytest.fixture(scope="module")
 def tables(spark):
     events = events_frame(spark, LOG)
-    tiles = day_tiles(events, items_frame(spark, {}), "user", DECLARED)
-    features = trailing_features(tiles, tiles.select("user_id").distinct(), "user", DECLARED, AS_OF).cache()
+    tiles = day_tiles(events, items_frame(spark, {}), "user", FeaturesConfig(user=DECLARED))
+    features = trailing_features(tiles, every_key(tiles, "user", AS_OF), "user", DECLARED).cache()
     labels = [("event_type", name, index) for name, index in TYPES.items()]
     vocabularies = Vocabularies(
         spark.createDataFrame(list(ITEMS.items()), ITEM_VOCABULARY.schema),

@@ -1,5 +1,5 @@
 from features.declared_tables import day_table
-from features.features_config import Feature
+from features.features_config import Feature, FeaturesConfig
 from features.schema import conform
 from features.tiles import day_tiles
 from tests.features.rows import Event, at, events_frame, items_frame
@@ -15,25 +15,34 @@ EVENTS = [
 ITEMS = {"i1": {"categories": ["a", "b"]}, "i2": {"categories": ["b"]}, "i3": {}}
 
 
+def _mean(*types):
+    return Feature(mean="value", where={"event_type": types} if types else {})
+
+
+def _share(*types):
+    return Feature(share="category", where={"event_type": types} if types else {})
+
+
 def _tiles(spark, features, entity="user"):
-    tiles = day_tiles(events_frame(spark, EVENTS), items_frame(spark, ITEMS), entity, features)
+    config = FeaturesConfig(**{entity: features})
+    tiles = day_tiles(events_frame(spark, EVENTS), items_frame(spark, ITEMS), entity, config)
     return {(r[0], r["date"].day): r.asDict() for r in conform(tiles, day_table(entity, features)).collect()}
 
 
 def test_a_tile_counts_each_event_once_however_many_categories_its_item_has(spark):
-    tiles = _tiles(spark, (Feature(sum="value"), Feature(share="categories")))
+    tiles = _tiles(spark, (_mean(), _share()))
     assert (tiles["u", 1]["events"], tiles["u", 1]["value_sum"], tiles["u", 1]["value_count"]) == (4, 8.0, 3)
     assert tiles["u", 1]["category_events"] == {"a": 2, "b": 3}
 
 
 def test_a_tile_of_items_without_categories_and_values_is_empty_and_not_null(spark):
-    tiles = _tiles(spark, (Feature(sum="value"), Feature(share="categories")))
+    tiles = _tiles(spark, (_mean(), _share()))
     assert tiles["w", 1]["category_events"] == {}  # i9 is in no catalogue
     assert (tiles["u", 2]["value_sum"], tiles["u", 2]["value_count"]) == (0.0, 0)
 
 
 def test_a_measure_of_one_event_type_leaves_the_others_out(spark):
-    tiles = _tiles(spark, (Feature(sum="value", event_type="buy"), Feature(share="categories", event_type="buy")))
+    tiles = _tiles(spark, (_mean("buy"), _share("buy")))
     assert (tiles["u", 1]["buy_events"], tiles["u", 1]["buy_value_sum"]) == (2, 5.0)
     assert tiles["u", 1]["buy_category_events"] == {"a": 1, "b": 2}
     assert (tiles["u", 2]["buy_events"], tiles["u", 2]["buy_category_events"]) == (0, {})

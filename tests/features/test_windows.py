@@ -1,75 +1,122 @@
 """Trailing features against a loop over single events."""
 
 import datetime as dt
-from collections import Counter
+from collections import defaultdict
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 from features.declared_tables import feature_table
-from features.features_config import Feature
+from features.features_config import Feature, FeaturesConfig, Ratio, longest_window, windows_of
 from features.schema import conform
 from features.tiles import day_tiles
-from features.windows import longest_window, trailing_features
-from tests.features.rows import Event, at, events_frame, items_frame, random_events
+from features.windows import every_key, trailing_features
+from tests.features.oracle import expected
+from tests.features.rows import Event, at, events_frame, items_frame
 
 AS_OF = dt.date(2020, 1, 21)
-ITEMS = {f"i{n}": {"categories": ["a", "b", "c"][: n % 4]} for n in range(6)}
-EVERY_OPERATION = tuple(
-    Feature(**{operation: of}, event_type=event_type, days=(1, 3, 30))
-    for operation, of in {
-        "count": "events",
-        "sum": "value",
-        "mean": "value",
-        "recency": "events",
-        "frequency": "events",
-        "share": "categories",
-    }.items()
-    for event_type in (None, "buy")
+ZONE = "Europe/Berlin"
+ITEMS = {
+    f"i{n}": {"categories": ["a", "b", "c"][: n % 4], "price": None if n == 2 else 1e6 + n / 3, "year": 1990.0 + n}
+    for n in range(6)
+}
+WINDOWS = (1, 3)
+ABOUT = {
+    "events": ("count", "recency", "frequency", "per_active_day"),
+    "value": ("sum", "mean", "min", "max", "std", "first", "last"),
+    "price": ("std", "max"),
+    "category": ("share", "entropy", "distinct"),
+    "item_id": ("distinct", "distinct_sketch", "first", "last"),
+    "user_id": ("distinct",),
+    "context.device": ("share", "last"),
+    "hour": ("share",),
+    "weekday": ("share", "entropy"),
+}
+CONDITIONS = ({}, {"event_type": "buy"}, {"event_type": ["buy", "view"], "value": {"at_least": 1.5, "below": 4}})
+EVERY_OPERATION = (
+    *[Feature(**{o: of}, days=WINDOWS) for of, operations in ABOUT.items() for o in operations],
+    *[Feature(**{o: of}, days=(3,), where=w) for o, of in (("count", "events"), ("share", "hour")) for w in CONDITIONS[1:]],
+    Feature(mean="context.seconds", days=(30,), where={"context.device": ["web"]}),
+    Feature(trend="events", days=(3, 30)),
+    Feature(decayed_count="events", half_life=2.5, days=(30,)),
+    Feature(decayed_sum="value", half_life=7, days=(3, 30)),
+    Feature(last_k="item_id", k=3, days=(3, 30)),
+    Feature(last_k="value", k=2, days=(30,)),
+)
+SESSIONS = (Feature(count="sessions", days=WINDOWS), Feature(mean="sessions", days=WINDOWS))
+
+
+def _features(spark, events, declared, entity="user"):
+    config = FeaturesConfig(**{entity: declared}, zone=ZONE)
+    tiles = day_tiles(events_frame(spark, events), items_frame(spark, ITEMS), entity, config)
+    rows = trailing_features(tiles, every_key(tiles, entity, AS_OF), entity, declared)
+    return {(r[0], r["date"]): r.asDict() for r in conform(rows, feature_table(entity, declared)).collect()}
+
+
+def _check(spark, events, declared, entity):
+    histories = defaultdict(list)
+    for event in events:
+        histories[getattr(event, f"{entity}_id")].append(event)
+    rows = _features(spark, events, declared, entity)
+    assert set(rows) == {(key, e.date) for key, h in histories.items() for e in h} | {(key, AS_OF) for key in histories}
+    for (key, date), row in rows.items():
+        for name, (feature, window) in windows_of(declared).items():
+            found, right = row[name], expected(feature, window, histories[key], date, ITEMS, ZONE)
+            is_close = isinstance(right, float | dict)
+            assert found == (pytest.approx(right, rel=1e-9, abs=1e-9) if is_close else right), (key, date, name)
+
+
+def _event(n, user, item, minute, event_type, value, context, session):
+    time = at(1) + dt.timedelta(minutes=minute)
+    return Event(f"u{user}", f"i{item}", time, event_type, value, n, f"e{n:03}", session, context)
+
+
+@st.composite
+def logs(draw):
+    """Some users' events over twenty days, many on the same days, some at the same instants."""
+    quarters = st.integers(0, 19 * 96 - 1).map(lambda n: 15 * n) | st.sampled_from([0, 24 * 60 - 1, 24 * 60, 19 * 24 * 60 - 1])
+    devices = st.fixed_dictionaries({}, optional={"device": st.sampled_from(["web", "app"]), "seconds": st.just("2.5")})
+    rows = st.tuples(
+        st.integers(0, 2), st.integers(0, 6), quarters, st.sampled_from(["view", "buy", "like"]),
+        st.none() | st.integers(-4, 10).map(lambda n: n / 2), devices, st.sampled_from([None, "s1", "s2"]),
+    )  # fmt: skip
+    return [_event(n, *row) for n, row in enumerate(draw(st.lists(rows, min_size=1, max_size=60)))]
+
+
+A_FEW = settings(
+    max_examples=2,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.generate],  # to shrink takes minutes
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 
-def _features(spark, events, features, entity="user"):
-    tiles = day_tiles(events_frame(spark, events), items_frame(spark, ITEMS), entity, features)
-    rows = trailing_features(tiles, tiles.select(f"{entity}_id").distinct(), entity, features, AS_OF)
-    return {(r[0], r["date"]): r.asDict() for r in conform(rows, feature_table(entity, features)).collect()}
+@A_FEW
+@given(logs())
+def test_every_operation_of_users_equals_a_loop_over_the_events(spark, events):
+    _check(spark, events, EVERY_OPERATION + SESSIONS, "user")
 
 
-def _expected(events, entity, key, date, feature, days):
-    inside = [
-        e
-        for e in events
-        if getattr(e, f"{entity}_id") == key
-        and 1 <= (date - e.date).days <= days
-        and feature.event_type in (None, e.event_type)
-    ]
-    values = [e.value for e in inside if e.value is not None]
-    categories = Counter(c for e in inside for c in ITEMS[e.item_id].get("categories", []))
-    return {
-        "count": len(inside),
-        "sum": sum(values),
-        "mean": sum(values) / len(values) if values else None,
-        "recency": min(((date - e.date).days for e in inside), default=None),
-        "frequency": len({e.date for e in inside}) / days,
-        "share": {c: n / categories.total() for c, n in categories.items()},
-    }[feature.operation]
+@A_FEW
+@given(logs())
+def test_every_operation_of_items_equals_a_loop_over_the_events(spark, events):
+    _check(spark, events, EVERY_OPERATION, "item")
 
 
-def _name(feature, days):
-    of = {"share": "category", "sum": "value", "mean": "value"}.get(feature.operation, "events")
-    return f"{feature.event_type + '_' if feature.event_type else ''}{of}_{feature.operation}_{days}d"
-
-
-@pytest.mark.parametrize("entity", ["user", "item"])
-def test_every_operation_and_window_equals_a_loop_over_the_events(spark, entity):
-    events = random_events(seed=3, users=4, items=6, events=90, days=20)
-    rows = _features(spark, events, EVERY_OPERATION, entity)
-    keys = {getattr(e, f"{entity}_id") for e in events}
-    assert set(rows) == {(getattr(e, f"{entity}_id"), e.date) for e in events} | {(k, AS_OF) for k in keys}
-    for (key, date), row in rows.items():
-        for feature in EVERY_OPERATION:
-            for days in feature.days:
-                expected = _expected(events, entity, key, date, feature, days)
-                assert row[_name(feature, days)] == pytest.approx(expected), (key, date, feature.operation, days)
+def test_hours_and_weekdays_follow_the_zone_through_its_change_to_summer_time(spark):
+    """Berlin's clocks went from 2 to 3 on Sunday, 2020-03-29, at 1 UTC."""
+    change = dt.datetime(2020, 3, 29, 1, tzinfo=dt.UTC)
+    instants = [change + dt.timedelta(hours=h) for h in (-26, -3, -1, -0.01, 0, 1, 21, 22)]
+    events = [Event("u", "i0", instant, event_id=f"e{n}") for n, instant in enumerate(instants)]
+    declared = (Feature(share="hour", days=(120,)), Feature(share="weekday", days=(120,)))
+    config = FeaturesConfig(user=declared, zone=ZONE)
+    tiles = day_tiles(events_frame(spark, events), items_frame(spark, ITEMS), "user", config)
+    asked = spark.createDataFrame([("u", dt.date(2020, 4, 1))], "user_id string, date date")
+    row = trailing_features(tiles, asked, "user", declared).where("date = '2020-04-01'").head()
+    assert row["hour_share_120d"] == {"00": 2 / 8, "01": 3 / 8, "03": 1 / 8, "04": 1 / 8, "23": 1 / 8}
+    assert row["weekday_share_120d"] == {"7": 2 / 8, "1": 4 / 8, "2": 2 / 8}
 
 
 def test_a_window_holds_its_first_and_last_day_and_not_the_rows_own(spark):
@@ -82,15 +129,30 @@ def test_a_window_holds_its_first_and_last_day_and_not_the_rows_own(spark):
     assert _features(spark, twice_a_day, window)["u", dt.date(2020, 1, 5)]["events_count_7d"] == 0
 
 
-def test_tiles_of_the_day_itself_and_later_reach_no_row_as_of_it(spark):
-    late = [Event("u", "i0", at(3)), Event("u", "i1", at(21)), Event("u", "i1", at(22))]
-    rows = _features(spark, late, (Feature(count="events", days=(30,)),))
-    assert {date: row["events_count_30d"] for (_, date), row in rows.items()} == {dt.date(2020, 1, 3): 0, AS_OF: 1}
+def test_a_key_without_a_past_has_what_the_comment_says(spark):
+    row = _features(spark, [Event("u", "i1", at(9), value=2.0, event_id="e")], EVERY_OPERATION)["u", dt.date(2020, 1, 9)]
+    empty = {"0": 0, "null": None}
+    for name, (feature, _) in windows_of(EVERY_OPERATION).items():
+        kind = feature.how.empty.split(":")[0]
+        assert row[name] == empty.get(kind, {} if feature.type.startswith("map") else []), name
 
 
-def test_a_key_without_a_past_has_zeros_and_nulls(spark):
-    row = _features(spark, [Event("u", "i1", at(9), value=2.0)], EVERY_OPERATION)["u", dt.date(2020, 1, 9)]
-    assert [row[_name(f, 30)] for f in EVERY_OPERATION[::2]] == [0, 0.0, None, None, 0.0, {}]
+def test_a_ratio_is_of_two_features_and_null_without_a_divisor(spark):
+    ratio = Ratio(ratio="buy_events_count_3d", to="events_count_3d")
+    declared = (Feature(count="events", where={"event_type": "buy"}, days=(3,)), Feature(count="events", days=(3,)), ratio)
+    events = [Event("u", "i1", at(19), "buy"), *[Event("u", "i1", at(20, h)) for h in range(3)]]
+    rows = _features(spark, events, declared)
+    assert ratio.column == "buy_events_count_3d_per_events_count_3d"
+    assert {d.day: row[ratio.column] for (_, d), row in rows.items()} == {19: None, 20: 1.0, 21: 0.25}
+
+
+def test_a_key_that_is_asked_for_on_the_day_of_its_tile_has_one_row(spark):
+    declared = (Feature(count="events", days=(3,)),)
+    frame = events_frame(spark, [Event("u", "i0", at(20)), Event("u", "i0", at(19))])
+    tiles = day_tiles(frame, items_frame(spark, {}), "user", FeaturesConfig(user=declared))
+    asked = every_key(tiles, "user", dt.date(2020, 1, 20))
+    rows = trailing_features(tiles, asked, "user", declared).select("date", "events_count_3d").collect()
+    assert sorted((r[0].day, r[1]) for r in rows) == [(19, 0), (20, 1)]
 
 
 def test_the_longest_window_says_how_far_tiles_are_read_back():

@@ -19,7 +19,7 @@ SCENARIO: dict[str, Any] = {
     "name": "tiny",
     "source": {"events": {"path": "none", "columns": {"user_id": "u", "item_id": "i", "event_time": "t"}}},
     "features": {
-        "user": [{"count": "events", "days": [3]}, {"recency": "events", "days": [5]}, {"share": "categories", "days": [5]}],
+        "user": [{"count": "events", "days": [3]}, {"recency": "events", "days": [5]}, {"share": "category", "days": [5]}],
         "item": [{"count": "events", "days": [2]}],
     },
     "sequences": {"max_length": 4, "min_length": 2, "max_categories": 2},

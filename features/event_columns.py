@@ -1,0 +1,64 @@
+"""What features can be about: the columns of events, of their items, and what follows from their times."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from features.features_config import KINDS, Declared, Feature, FeaturesConfig, Limits, column_name
+from features.order import user_order
+
+CATEGORIES = "category"  # the list column of labels
+ITEM_COLUMNS = {"price": "price", "year": "year", CATEGORIES: "categories"}  # name in a declaration to column of items
+
+
+def columns_needed(declared: Declared) -> set[str]:
+    """Columns that declarations are about, conditions included, as they are declared."""
+    return {column for f in declared if isinstance(f, Feature) for column in (f.of, *f.where)}
+
+
+def with_event_columns(events: DataFrame, items: DataFrame, needed: set[str], config: FeaturesConfig) -> DataFrame:
+    """The events with every column of `needed`.
+
+    Args:
+        events: cleaned events; for sessions, with those of the day before the days that are of interest.
+        items: the catalogue; read only where price, year or category is needed. An item that it lacks has none.
+    """
+    of_items = [F.col(column).alias(name) for name, column in ITEM_COLUMNS.items() if name in needed]
+    if of_items:
+        events = events.join(items.select("item_id", *of_items), "item_id", "left")
+    local = F.from_utc_timestamp("event_time", config.zone)
+    made = {"hour": F.date_format(local, "HH"), "weekday": F.dayofweek(local).cast("string")}
+    columns = {name: column for name, column in made.items() if name in needed}
+    columns |= {column_name(c): F.col("context")[column_name(c)] for c in needed - KINDS.keys()}
+    events = events.withColumns(columns) if columns else events
+    return _with_sessions(events, config.session_minutes) if "sessions" in needed else events
+
+
+def _with_sessions(events: DataFrame, minutes: int) -> DataFrame:
+    """Adds session_begins, and session_seconds: the time since the event before, within the session.
+
+    A session begins where the user was away for more than `minutes`, or where the source's session_id changes. Sums of
+    the two over days are the number and the length of sessions; a session belongs to each day by its part.
+    """
+    before, session_before = F.lag("event_time").over(user_order()), F.lag("session_id").over(user_order())
+    away = F.unix_micros("event_time") - F.unix_micros(before)
+    begins = before.isNull() | (away > minutes * 60_000_000) | ~F.col("session_id").eqNullSafe(session_before)
+    found = events.withColumns({"session_begins": begins, "session_seconds": away / 1_000_000})
+    return found.withColumn("session_seconds", F.when(~F.col("session_begins"), F.col("session_seconds")))
+
+
+def is_measured(feature: Feature) -> Column:
+    """True for the events that a feature is about: those that fulfil its conditions; never null."""
+    fulfilled = F.lit(True)
+    for column, condition in feature.where.items():
+        one = F.col(column_name(column))
+        if isinstance(condition, Limits):
+            number = one.try_cast("double")
+            if condition.at_least is not None:
+                fulfilled &= number >= condition.at_least
+            if condition.below is not None:
+                fulfilled &= number < condition.below
+        else:
+            fulfilled &= one.isin(*([condition] if isinstance(condition, str) else condition))
+    return F.coalesce(fulfilled, F.lit(False)) if feature.where else fulfilled

@@ -1,0 +1,142 @@
+"""Operations on a number that events have: value, price, year, or a number of their context."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from features.operations.base import Operation, Part, Past, as_name
+from features.operations.counts import SESSIONS, decayed
+
+if TYPE_CHECKING:
+    from features.features_config import Feature
+
+
+def _chosen(inside: Column, column: str) -> Column:
+    return F.when(inside, F.col(column))
+
+
+def total(column: str) -> Part:
+    sum_ = lambda inside: F.coalesce(F.sum(_chosen(inside, column)), F.lit(0.0))  # noqa: E731
+    return Part(f"{column}_sum", "double", f"sum of {column}; 0: none has one", sum_)
+
+
+def number(column: str) -> Part:
+    return Part(f"{column}_count", "bigint", f"events with {column}", lambda inside: F.count(_chosen(inside, column)))
+
+
+def least(column: str) -> Part:
+    return Part(f"{column}_min", "double", f"least {column}; null: none has one", lambda inside: F.min(_chosen(inside, column)))
+
+
+def greatest(column: str) -> Part:
+    return Part(
+        f"{column}_max", "double", f"greatest {column}; null: none has one", lambda inside: F.max(_chosen(inside, column))
+    )
+
+
+def spread(column: str) -> Part:
+    comment = f"variance of {column} within the day, of the population; null: none has one"
+    return Part(f"{column}_variance", "double", comment, lambda inside: F.var_pop(_chosen(inside, column)))
+
+
+class _OfNumber(Operation):
+    about = frozenset({"number"})
+    type = "double"
+    empty = "null: none has one"
+    nullable = True
+
+
+class Sum(_OfNumber):
+    empty, nullable = "0: none has one", False
+
+    def parts(self, feature: Feature) -> tuple[Part, ...]:
+        return (total(feature.column),)
+
+    def value(self, feature: Feature, past: Past) -> Column:
+        return past.sum(total(feature.column))
+
+    def text(self, feature: Feature) -> str:
+        return f"sum of {feature.column}"
+
+
+class Mean(_OfNumber):
+    about = frozenset({"number", "sessions"})
+
+    def parts(self, feature: Feature) -> tuple[Part, ...]:
+        if feature.of == "sessions":
+            return (total("session_seconds"), SESSIONS)
+        return (total(feature.column), number(feature.column))
+
+    def value(self, feature: Feature, past: Past) -> Column:
+        sum_, count = self.parts(feature)
+        return F.try_divide(past.sum(sum_), past.sum(count))
+
+    def text(self, feature: Feature) -> str:
+        return "mean length of a session in seconds" if feature.of == "sessions" else f"mean {feature.column}"
+
+
+class Least(_OfNumber):
+    def parts(self, feature: Feature) -> tuple[Part, ...]:
+        return (least(feature.column),)
+
+    def value(self, feature: Feature, past: Past) -> Column:
+        return past.over(F.min(past.column(least(feature.column))))
+
+    def text(self, feature: Feature) -> str:
+        return f"least {feature.column}"
+
+
+class Greatest(_OfNumber):
+    def parts(self, feature: Feature) -> tuple[Part, ...]:
+        return (greatest(feature.column),)
+
+    def value(self, feature: Feature, past: Past) -> Column:
+        return past.over(F.max(past.column(greatest(feature.column))))
+
+    def text(self, feature: Feature) -> str:
+        return f"greatest {feature.column}"
+
+
+class Std(_OfNumber):
+    """Standard deviation of the population, from the days' means and variances.
+
+    Squares of differences from the mean of the window are added, not differences of squares, which lose their digits
+    where the mean is large (Chan, Golub & LeVeque 1979).
+    """
+
+    def parts(self, feature: Feature) -> tuple[Part, ...]:
+        return (total(feature.column), number(feature.column), spread(feature.column))
+
+    def value(self, feature: Feature, past: Past) -> Column:
+        sum_, count, variance = self.parts(feature)
+        n, mean = past.sum(count), F.try_divide(past.sum(sum_), past.sum(count))
+        day = F.struct(
+            past.column(count).alias("n"),
+            F.try_divide(past.column(sum_), past.column(count)).alias("mean"),
+            past.column(variance).alias("variance"),
+        )
+        days = past.over(F.collect_list(F.when(past.column(count) > 0, day)))
+        squares = F.aggregate(days, F.lit(0.0), lambda s, d: s + d["n"] * (d["variance"] + F.pow(d["mean"] - mean, 2)))
+        return F.sqrt(F.try_divide(squares, n))
+
+    def text(self, feature: Feature) -> str:
+        return f"standard deviation (of the population) of {feature.column}"
+
+
+class DecayedSum(_OfNumber):
+    empty, nullable, needs = "0: none has one", False, frozenset({"half_life"})
+
+    def parts(self, feature: Feature) -> tuple[Part, ...]:
+        return (total(feature.column),)
+
+    def value(self, feature: Feature, past: Past) -> Column:
+        return decayed(past, total(feature.column), feature)
+
+    def text(self, feature: Feature) -> str:
+        return f"sum of {feature.column}, each weighted by 1/2 to the power of its age in days by {feature.half_life},"
+
+    def name(self, feature: Feature) -> str:
+        return f"decayed_sum_{as_name(feature.half_life)}d"

@@ -1,0 +1,82 @@
+"""Operations on what came first and last; ties in time are broken by the user's order, then by event id."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from features.operations.base import Operation, Part, Past
+
+if TYPE_CHECKING:
+    from features.features_config import Feature
+
+_PLACED = "struct<event_time:timestamp,tie_order:int,event_id:string,value:{type}>"
+
+
+def _placed(inside: Column, column: str) -> Column:
+    """The column with its place in time, which orders structs; null where the event has none."""
+    value = F.col(column)
+    return F.when(inside & value.isNotNull(), F.struct("event_time", "tie_order", "event_id", value.alias("value")))
+
+
+class _Placed(Operation):
+    about = frozenset({"number", "label"})
+    empty, nullable = "null: none has one", True
+
+    def _struct(self, feature: Feature) -> str:
+        return _PLACED.format(type="double" if feature.kind == "number" else "string")
+
+
+class First(_Placed):
+    type = "same"
+
+    def parts(self, feature: Feature) -> tuple[Part, ...]:
+        comment = f"first {feature.column} and its place in time; null: none has one"
+        column = feature.column
+        return (Part(f"{column}_first", self._struct(feature), comment, lambda inside: F.min(_placed(inside, column))),)
+
+    def value(self, feature: Feature, past: Past) -> Column:
+        return past.over(F.min(past.column(*self.parts(feature))))["value"]
+
+    def text(self, feature: Feature) -> str:
+        return f"first {feature.column}"
+
+
+class Last(_Placed):
+    type = "same"
+
+    def parts(self, feature: Feature) -> tuple[Part, ...]:
+        comment = f"last {feature.column} and its place in time; null: none has one"
+        column = feature.column
+        return (Part(f"{column}_last", self._struct(feature), comment, lambda inside: F.max(_placed(inside, column))),)
+
+    def value(self, feature: Feature, past: Past) -> Column:
+        return past.over(F.max(past.column(*self.parts(feature))))["value"]
+
+    def text(self, feature: Feature) -> str:
+        return f"last {feature.column}"
+
+
+class LastK(_Placed):
+    type, empty, nullable, needs = "list", "empty: none has one", False, frozenset({"k"})
+
+    def parts(self, feature: Feature) -> tuple[Part, ...]:
+        column, k = feature.column, feature.k or 1
+        comment = f"last {k} {column} and their places in time, latest first; empty: none has one"
+
+        def latest(inside: Column) -> Column:
+            return F.slice(F.sort_array(F.collect_list(_placed(inside, column)), asc=False), 1, k)
+
+        return (Part(f"{column}_last_{k}", f"array<{self._struct(feature)}>", comment, latest),)
+
+    def value(self, feature: Feature, past: Past) -> Column:
+        latest = F.slice(F.sort_array(F.flatten(past.list(*self.parts(feature))), asc=False), 1, feature.k or 1)
+        return F.transform(latest, lambda placed: placed["value"])
+
+    def text(self, feature: Feature) -> str:
+        return f"last {feature.k} {feature.column}, latest first,"
+
+    def name(self, feature: Feature) -> str:
+        return f"last_{feature.k}"
