@@ -9,10 +9,10 @@ test user, and prints one JSON line a figure: name, value, unit, peer, peer_valu
 
 from __future__ import annotations
 
-import json
 import sys
 
 import numpy as np
+from figures import figure
 from pyspark.ml.recommendation import ALS
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -80,13 +80,9 @@ def measure(spark: SparkSession, config: Scenario, given: Arguments) -> int:
                 "als": float(RANK_METRICS[metric](als_ranks[masked], K).mean()),
             }
             for peer, value in peers.items():
-                print_figure(f"{config.name} {metric}@{K} {'masked' if masked else 'raw'}", ours, peer, value)
+                name = f"{config.name} {metric}@{K} {'masked' if masked else 'raw'}"
+                figure(name, ours, "share", GOAL[peer], peer, value, ratio=ours / value)
     return 0
-
-
-def print_figure(name: str, value: float, peer: str, peer_value: float) -> None:
-    figure = {"name": name, "value": round(value, 4), "unit": "share", "peer": peer, "peer_value": round(peer_value, 4)}
-    print(json.dumps({**figure, "ratio": round(value / peer_value, 3), "goal": GOAL[peer]}))
 
 
 def main() -> int:
