@@ -141,9 +141,8 @@ class Feature(Section):
                 raise ValueError(f"where must be about a number or a label of the event. Received {column!r}.")
             is_number = isinstance(condition, Limits)
             if is_number != (kind == "number") and not (is_number and column.startswith(_CONTEXT)):
-                raise ValueError(
-                    f"where.{column} must be {'limits' if kind == 'number' else 'labels'}. Received {condition!r}."
-                )
+                what = "at_least and below" if kind == "number" else "labels"
+                raise ValueError(f"where.{column} must be {what}. Received {condition!r}.")
         return self
 
     @model_validator(mode="after")
@@ -225,4 +224,7 @@ class FeaturesConfig(Section):
         _check_names("item", self.item)
         if any(isinstance(f, Feature) and f.of == "sessions" for f in self.item):
             raise ValueError("item: sessions are of users. Received a feature of sessions.")
+        for entity, declared in (("user", self.user), ("item", self.item)):
+            if any(isinstance(f, Feature) and f.of == f"{entity}_id" for f in declared):
+                raise ValueError(f"{entity}: a feature must not be of the key itself. Received a feature of {entity}_id.")
         return self

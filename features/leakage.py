@@ -1,7 +1,8 @@
 """The leakage guard: what a build made is checked against the rule that time only looks back.
 
 Each check raises LeakageError on its first finding, naming table, column, key and instant. None trusts the code that built
-the rows: windows are counted again from the events, and orders are compared by the instants that rows carry.
+the rows: features are made again from events whose future was altered, and orders are compared by the instants that
+rows carry.
 """
 
 from __future__ import annotations
@@ -14,17 +15,18 @@ from pyspark.sql import functions as F
 from features.as_of import features_as_of
 from features.errors import LeakageError
 from features.event_columns import columns_needed, with_event_columns
-from features.features_config import Feature, FeaturesConfig, windows_of
+from features.features_config import Feature, FeaturesConfig, longest_window, windows_of
 from features.sequences_config import Split
 from features.splits import SPLITS
 from features.tiles import tiles_of
 
 _SAMPLE = 200  # rows of a feature table that are counted again
+_ROW_DATE, _CANARY = "row_date", 1e12
 _TOLERANCE = 1e-6  # relative, of floats that were summed in another order
 
 
 def check_features(features: DataFrame, events: DataFrame, items: DataFrame, entity: str, config: FeaturesConfig) -> None:
-    """Feature rows hold the whole days before their own day and nothing else: a sample is counted again from the events.
+    """Feature rows hold the whole days before their own day and nothing else: a sample is made again from the events.
 
     Args:
         features: rows of {entity}_features.
@@ -53,13 +55,38 @@ def check_features(features: DataFrame, events: DataFrame, items: DataFrame, ent
 
 
 def _recounted(sample: DataFrame, events: DataFrame, items: DataFrame, entity: str, config: FeaturesConfig) -> DataFrame:
-    """The sample's keys and dates with each feature, named NAME_again, from its key's events alone."""
+    """The sample's keys and dates with each feature, named NAME_again, each from a copy of its key's events.
+
+    In the copy, what only the future knows is a canary: events of the row's own day and later have another value, item or
+    user, and session, and one more is put at the start of the row's day. A feature that sees it is another feature.
+    """
     key, declared = f"{entity}_id", getattr(config, entity)
-    own = events.join(F.broadcast(sample.select(key).distinct()), key, "left_semi")
-    rows = with_event_columns(own, items, columns_needed(declared), config)
-    tiles = tiles_of(rows, (key, "date"), declared)
-    again = features_as_of(tiles, sample, entity, declared)
-    return again.select(key, "date", *[F.col(name).alias(f"{name}_again") for name in windows_of(declared)])
+    names = windows_of(declared)
+    rows = sample.select(key, F.col("date").alias(_ROW_DATE))
+    row = F.concat_ws("|", key, _ROW_DATE)  # each row of the sample is a key of its own
+    copies = _with_canaries(events, rows, key, reach=longest_window(declared) + 1)  # the day before: a session may go on
+    if entity == "user":
+        copies = copies.withColumn(key, row)
+    columns = with_event_columns(copies, items, columns_needed(declared), config)
+    if entity == "item":  # only now, as it was needed to find the item
+        columns = columns.withColumn(key, row)
+    asked = rows.select(row.alias(key), F.col(_ROW_DATE).alias("date"), F.col(key).alias("asked"))
+    again = features_as_of(tiles_of(columns, (key, "date"), declared), asked, entity, declared)
+    found = again.join(F.broadcast(asked), [key, "date"]).select("asked", "date", *names)
+    return found.select(F.col("asked").alias(key), "date", *[F.col(name).alias(f"{name}_again") for name in names])
+
+
+def _with_canaries(events: DataFrame, rows: DataFrame, key: str, reach: int) -> DataFrame:
+    """For each of `rows` the events of its key from `reach` days before it to the day itself, and one more; see _recounted."""
+    day = F.col("date")
+    near = (day >= F.date_sub(_ROW_DATE, reach)) & (day <= F.col(_ROW_DATE))
+    own = events.join(F.broadcast(rows), key).where(near)
+    more = rows.withColumns({"date": F.col(_ROW_DATE), "event_time": F.col(_ROW_DATE).cast("timestamp"), "event_id": F.lit("")})
+    copies = own.unionByName(more, allowMissingColumns=True)
+    canaries = {"value": F.lit(_CANARY), "session_id": F.lit("canary")}
+    canaries |= {column: F.lit("canary") for column in {"user_id", "item_id"} - {key}}
+    future = day >= F.col(_ROW_DATE)
+    return copies.withColumns({name: F.when(future, c).otherwise(F.col(name)) for name, c in canaries.items()})
 
 
 def _differs(name: str, feature: Feature) -> Column:

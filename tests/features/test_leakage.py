@@ -3,6 +3,7 @@
 import datetime as dt
 
 import pytest
+from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from features.errors import LeakageError
@@ -121,6 +122,22 @@ def test_a_window_that_ends_a_day_too_late_is_found_in_every_operation(features,
         LeakageError, match=rf"user_features: \w+_{feature.operation}_\d+d must hold whole days before date alone"
     ):
         _check(rows.withColumn("date", F.date_sub("date", 1)), *sources, declared=(feature,))
+
+
+def test_a_feature_whose_code_reads_the_future_is_found(features, monkeypatch):
+    """The build and the guard share the code of columns; here it gives every event the value of the user's next one."""
+
+    def with_next_value(events, *_):
+        user = Window.partitionBy("user_id").orderBy("event_time", "tie_order")
+        return events.withColumn("value", F.lead("value").over(user))
+
+    declared, (_, events, items) = (Feature(max="value", days=(30,)),), features
+    monkeypatch.setattr("features.tiles.with_event_columns", with_next_value)
+    monkeypatch.setattr("features.leakage.with_event_columns", with_next_value)
+    tiles = day_tiles(events, items, "user", FeaturesConfig(user=declared))
+    rows = trailing_features(tiles, every_key(tiles, "user", AS_OF), "user", declared)
+    with pytest.raises(LeakageError, match=r"value_max_30d must hold whole days before date alone.*hold 1\.0E12"):
+        _check(rows, events, items, declared)
 
 
 def test_without_features_there_is_nothing_to_find(features):
