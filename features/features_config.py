@@ -9,7 +9,15 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from features.operations import OPERATIONS, Kind, Operation, as_name
 from features.source_config import Section
@@ -210,10 +218,35 @@ def _check_names(key: str, declared: Declared) -> None:
             )
 
 
+class Selection(Section):
+    """Which features the model sees; each rule leaves out what breaks it. Features that are no number are never seen."""
+
+    max_nulls: Annotated[float, Field(ge=0, le=1)] = 0.99  # share of training rows without a value
+    min_distinct: PositiveInt = 2
+    min_information: NonNegativeFloat = 0.0  # mutual information with the label, in nats
+    max_correlation: Annotated[float, Field(gt=0, le=1)] = 1.0  # absolute; of a cluster the most informative feature stays
+
+
+class Threshold(Section):
+    warn: NonNegativeFloat | None = None
+    fail: NonNegativeFloat | None = None  # ends the run with 3
+
+
+class Drift(Section):
+    """How far the newest month may be from a reference month."""
+
+    reference: Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
+    psi: Threshold = Threshold(warn=0.25)
+    ks: Threshold = Threshold()
+    new_labels: Threshold = Threshold()  # share of rows whose label the reference month has not
+
+
 class FeaturesConfig(Section):
     user: Declared = _USER
     item: Declared = _ITEM
     zone: str = "UTC"  # in which hour and weekday are told; days are days of UTC in any case
+    selection: Selection = Selection()
+    drift: Drift | None = None
     session_minutes: Annotated[PositiveInt, Field(le=24 * 60)] = (
         30  # a pause of so long ends a session, as does a new session_id
     )

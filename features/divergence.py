@@ -1,0 +1,43 @@
+"""How far two distributions are apart, and what one tells of another; from counts of bins alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+Counts = Sequence[float] | np.ndarray
+
+_EMPTY = 1e-4  # share that an empty bin is taken for, so that the index stays finite, as is the custom
+
+
+def _shares(counts: Counts) -> np.ndarray:
+    array = np.asarray(counts, float)
+    return array / max(array.sum(), 1.0)
+
+
+def population_stability(reference: Counts, current: Counts) -> float:
+    """PSI: the sum over bins of (q - p) log(q / p). Below 0.1 is called stable, above 0.25 shifted.
+
+    Args:
+        reference, current: counts of the same bins.
+    """
+    p, q = (np.maximum(_shares(counts), _EMPTY) for counts in (reference, current))
+    return float(((q - p) * np.log(q / p)).sum())
+
+
+def kolmogorov_smirnov(reference: Counts, current: Counts) -> float:
+    """Largest distance of the two cumulative shares, 0 to 1, as far as the bins, in their order, tell."""
+    return float(np.abs(np.cumsum(_shares(reference)) - np.cumsum(_shares(current))).max(initial=0.0))
+
+
+def mutual_information(counts: np.ndarray) -> float:
+    """Mutual information in nats of two binned columns; 0: neither tells anything of the other.
+
+    Args:
+        counts: (bins of one, bins of the other), how often each pair was seen.
+    """
+    joint = np.asarray(counts, float) / max(float(np.sum(counts)), 1.0)
+    independent = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
+    seen = joint > 0
+    return max(0.0, float((joint[seen] * np.log(joint[seen] / independent[seen])).sum()))

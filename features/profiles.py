@@ -1,0 +1,70 @@
+"""Statistics of feature columns, month by month, and the counts that drift and information are told from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from features.schema import Column as Declared
+
+NUMBERS = ("int", "bigint", "double")
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+_NO_VALUE = -1  # bin of null
+
+
+def _statistics(column: Declared) -> dict[str, Column]:
+    """Aggregates of one column by the name of the statistic. A map or list without entries counts as null."""
+    one = F.col(column.name)
+    if column.type not in (*NUMBERS, "string"):
+        return {"nulls": F.avg((F.size(one) <= 0).cast("double"))}
+    found = {"nulls": F.avg(one.isNull().cast("double")), "distinct": F.approx_count_distinct(one).cast("double")}
+    if column.type in NUMBERS:
+        quantiles = F.percentile_approx(one.cast("double"), list(QUANTILES))
+        found |= {"mean": F.avg(one.cast("double")), "std": F.stddev_pop(one.cast("double"))}
+        found |= {f"quantile_{q:g}": quantiles[i] for i, q in enumerate(QUANTILES)}
+    return found
+
+
+def profile(rows: DataFrame, columns: Sequence[Declared]) -> DataFrame:
+    """feature, month, statistic and number (null: no value to tell it from), and the statistic `rows`, of each month.
+
+    One pass over the rows, whatever the number of columns.
+    """
+    named = [(c.name, s, aggregate) for c in columns for s, aggregate in _statistics(c).items()]
+    named += [(c.name, "rows", F.count("*").cast("double")) for c in columns]
+    months = rows.groupBy("month").agg(*[aggregate.alias(str(i)) for i, (_, _, aggregate) in enumerate(named)])
+    parts = [
+        F.struct(F.lit(name).alias("feature"), F.lit(statistic).alias("statistic"), F.col(str(i)).alias("number"))
+        for i, (name, statistic, _) in enumerate(named)
+    ]
+    return months.select("month", F.inline(F.array(*parts))).select("feature", "month", "statistic", "number")
+
+
+def sample(rows: DataFrame, key: str, number: int) -> DataFrame:
+    """About `number` rows, the same ones in every run: by a hash of key and date."""
+    total = rows.count()
+    if total <= number:
+        return rows
+    return rows.where(F.pmod(F.xxhash64(key, "date"), F.lit(1_000_000)) < int(1_000_000 * number / total))
+
+
+def edges(rows: DataFrame, names: Sequence[str], bins: int) -> dict[str, list[float]]:
+    """Upper edges, without repetition, of bins that hold about as many rows each; empty where a column has no value."""
+    shares = [i / bins for i in range(1, bins)]
+    found = rows.agg(*[F.percentile_approx(F.col(n).cast("double"), shares).alias(n) for n in names]).head() if names else None
+    return {name: sorted(set(found[name] or [])) if found else [] for name in names}
+
+
+def bin_of(name: str, upper: Sequence[float]) -> Column:
+    """Number of the bin, 0 for the lowest, of a column's value; -1 where it has none."""
+    one = F.col(name).cast("double")
+    above = F.size(F.filter(F.array(*[F.lit(e) for e in upper]), lambda e: one > e)) if upper else F.lit(0)
+    return F.when(one.isNull(), _NO_VALUE).otherwise(above)
+
+
+def bin_counts(rows: DataFrame, bins: Mapping[str, Sequence[float]], by: str) -> DataFrame:
+    """feature, `by`, bin and rows: how many rows of each group lie in each bin of each feature."""
+    pairs = [F.struct(F.lit(name).alias("feature"), bin_of(name, upper).alias("bin")) for name, upper in bins.items()]
+    return rows.select(by, F.inline(F.array(*pairs))).groupBy("feature", by, "bin").agg(F.count("*").alias("rows"))

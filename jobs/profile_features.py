@@ -1,0 +1,121 @@
+"""Describe the features: statistics by month, drift against a reference month, and which of them the model sees.
+
+Reads   events, user_features, item_features   the label is what the key does on the row's own day: the mean value of its
+                                               training events where values are ratings, else their number
+Writes  feature_statistics, feature_selection  replaced whole
+
+Statistics are of all rows; information, correlation and drift are told from a sample, the same one in every run. Drift
+beyond a threshold is a warning in the log, or ends the run with 3; the tables are written before.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import reduce
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from features.declared_tables import feature_columns
+from features.drift import Found, drift, judge
+from features.errors import ContractError
+from features.profiles import NUMBERS, profile, sample
+from features.selection import LABEL, Choice, Measured, choose, measure
+from features.splits import with_split
+from jobs.runtime.job import Job, Run
+
+ENTITIES = ("user", "item")
+SAMPLE = 200_000  # rows
+
+
+def build(run: Run) -> None:
+    events = with_split(run.read("events"), run.config.sequences.split)
+    trained = events.where(F.col("split") == "train").persist()
+    statistics, selection, drifts = [], [], []
+    for entity in ENTITIES:
+        table, rows = f"{entity}_features", run.read(f"{entity}_features")
+        columns = feature_columns(getattr(run.config.features, entity))
+        if not columns:
+            continue
+        numbers = [c.name for c in columns if c.type in NUMBERS]
+        statistics.append(profile(rows, columns).select(F.lit(table).alias("table"), "*"))
+        with run.step("selection", table=table):
+            selection += [(table, *chosen) for chosen in _selection(run, _labelled(run, rows, trained, entity), numbers)]
+        with run.step("drift", table=table):
+            labels = [c.name for c in columns if c.type == "string"]
+            drifts += [(table, *found) for found in _drift(run, rows, entity, numbers, labels)]
+    drift_rows = run.spark.createDataFrame(drifts, run.table("feature_statistics").schema)
+    run.write("feature_statistics", reduce(DataFrame.unionByName, statistics, drift_rows).coalesce(1))
+    chosen = run.spark.createDataFrame(selection, run.table("feature_selection").schema)
+    run.count("features_left_out", sum(not kept for _, _, kept, *_ in selection))
+    run.write("feature_selection", chosen.coalesce(1))
+    _judge(run, drifts)
+
+
+def _labelled(run: Run, rows: DataFrame, trained: DataFrame, entity: str) -> DataFrame:
+    """A sample of the rows of days on which their key has training events, with the label."""
+    explicit = run.config.source.events.value == "explicit"
+    label = F.avg("value") if explicit else F.count("*").cast("double")
+    labels = trained.groupBy(f"{entity}_id", "date").agg(label.alias(LABEL))
+    return sample(rows.join(labels, [f"{entity}_id", "date"]), f"{entity}_id", SAMPLE).persist()
+
+
+def _selection(run: Run, labelled: DataFrame, names: Sequence[str]) -> list[tuple[str, bool, str, float, int, float, int]]:
+    """Rows of feature_selection, without the table; none where there is nothing to tell it from."""
+    if not names or labelled.isEmpty():
+        return []
+    measured, correlations = measure(labelled, names)
+    choices = choose(measured, correlations, run.config.features.selection)
+    return [_row(name, measured[name], choices[name]) for name in names]
+
+
+def _row(name: str, m: Measured, choice: Choice) -> tuple[str, bool, str, float, int, float, int]:
+    return name, choice.kept, choice.reason, m.nulls, m.distinct, m.information, choice.cluster
+
+
+def _drift(run: Run, rows: DataFrame, entity: str, numbers: Sequence[str], labels: Sequence[str]) -> list[Found]:
+    """Rows of feature_statistics, without the table; none where no reference month is declared.
+
+    Raises:
+        ContractError: the reference month has no rows.
+    """
+    rule = run.config.features.drift
+    if rule is None:
+        return []
+    later = sample(rows.where(F.col("month") >= rule.reference), f"{entity}_id", SAMPLE).persist()
+    if later.where(F.col("month") == rule.reference).isEmpty():
+        raise ContractError(f"{entity}_features: the reference month of drift must have rows. Received {rule.reference}.")
+    return drift(later, numbers, labels, rule.reference)
+
+
+def _judge(run: Run, drifts: Sequence[tuple[str, str, str, str, float]]) -> None:
+    """Warns of drift, or raises ContractError, by the declared thresholds."""
+    rule = run.config.features.drift
+    if rule is None:
+        return
+    warned, failed = judge([(f"{table}.{feature}", *rest) for table, feature, *rest in drifts], rule)  # type: ignore[misc]
+    for feature, month, statistic, number in warned:
+        run.log("drift_warning", feature=feature, month=month, statistic=statistic, number=number)
+    run.count("drift_warnings", len(warned))
+    if failed:
+        told = "; ".join(f"{feature} {statistic} {number:.3f} in {month}" for feature, month, statistic, number in failed)
+        raise ContractError(f"features: they must not drift so far from {rule.reference} (features.drift). Received {told}.")
+
+
+JOB = Job(
+    "profile_features",
+    build,
+    reads=("events", "user_features", "item_features"),
+    writes=("feature_statistics", "feature_selection"),
+    sections=("features", "sequences", "source"),
+    description="Statistics, drift and selection of features.",
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return JOB.main(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

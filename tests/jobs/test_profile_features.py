@@ -1,0 +1,71 @@
+import pytest
+
+from jobs import build_features
+from jobs.profile_features import main
+from tests.features.rows import Event, at, random_events
+from tests.jobs.feature_warehouse import FeatureWarehouse
+
+OLD = random_events(seed=6, users=6, items=5, events=150, days=30)
+NEW = [Event("u1", "i1", at(32 + n, h), value=5.0, event_id=f"new {n} {h}") for n in range(8) for h in range(12)]
+FEATURES = {
+    "user": [
+        {"count": "events", "days": [3]},
+        {"sum": "value", "days": [3]},
+        {"mean": "year", "days": [3]},  # no item has one
+        {"last": "item_id", "days": [5]},
+        {"share": "item_id", "days": [5]},
+    ],
+    "item": [],
+}
+
+
+@pytest.fixture(scope="module")
+def house(spark, tmp_path_factory):
+    house = FeatureWarehouse(spark, tmp_path_factory.mktemp("profile"))
+    house.write([*OLD, *NEW], {})
+    assert build_features.main(["--config", house.conf(features=FEATURES)]) == 0
+    return house
+
+
+def _conf(house, **more):
+    return ["--config", house.conf(features=FEATURES | more)]
+
+
+def test_a_run_describes_every_feature_and_leaves_out_what_the_rule_leaves_out(house):
+    assert main(_conf(house, selection={"max_correlation": 0.8})) == 0
+    described = {(r["feature"], r["month"]) for r in house.table("feature_statistics").collect()}
+    names = house.table("user_features").columns[3:]
+    assert described == {(name, month) for name in names for month in ("2020-01", "2020-02")}
+    chosen = {r["feature"]: r for r in house.table("feature_selection").collect()}
+    assert {name: r["reason"] for name, r in chosen.items() if not r["kept"]} == {
+        "year_mean_3d": "1.000 of it are null",
+        **_of_the_pair(chosen),
+    }
+
+
+def _of_the_pair(chosen):
+    """More events have a larger sum of values: one of the two features is left out, the one that tells less."""
+    pair = ("events_count_3d", "value_sum_3d")
+    worse, better = sorted(pair, key=lambda name: chosen[name]["information"])
+    return {worse: f"correlated with {better}"}
+
+
+def test_a_second_run_is_skipped_and_a_forced_one_leaves_the_same_rows(house):
+    conf = _conf(house)
+    assert main(conf) == 0
+    before = {name: house.rows(name) for name in ("feature_statistics", "feature_selection")}
+    versions = house.versions()
+    assert main(conf) == 0
+    assert house.versions() == versions
+    assert main([*conf, "--force"]) == 0
+    assert {name: house.rows(name) for name in before} == before
+
+
+def test_drift_beyond_a_threshold_ends_with_3_and_is_told_by_feature_statistic_and_month(house, capfd):
+    rule = {"reference": "2020-01", "psi": {"fail": 0.5}}
+    assert main(_conf(house, drift=rule)) == 3
+    assert "must not drift so far from 2020-01 (features.drift). Received" in (told := capfd.readouterr().err)
+    assert "user_features.events_count_3d psi" in told
+    assert {r["statistic"] for r in house.table("feature_statistics").collect()} >= {"psi", "ks", "new_labels"}
+    assert main(_conf(house, drift={"reference": "2019-05"})) == 3
+    assert "the reference month of drift must have rows. Received 2019-05" in capfd.readouterr().err
