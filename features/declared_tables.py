@@ -19,17 +19,25 @@ def _conditions(feature: Feature) -> str:
     return f" of events with {' and '.join(texts)}" if texts else ""
 
 
-def _feature_column(name: str, feature: Feature, window: tuple[int, ...]) -> Column:
+def formula(feature: Feature, window: tuple[int, ...]) -> str:
+    """How a column of the feature is made, in words."""
     days = " and the ".join(f"{d}" for d in window)
-    formula = f"{feature.how.text(feature)}{_conditions(feature)} in the {days} whole days before date"
+    return f"{feature.how.text(feature)}{_conditions(feature)} in the {days} whole days before date"
+
+
+def _feature_column(name: str, feature: Feature, window: tuple[int, ...]) -> Column:
     unit = f", in {feature.unit}" if feature.unit else ""
     described = f"{feature.description}: " if feature.description else ""
-    return Column(name, feature.type, f"{described}{formula}{unit}; {feature.how.empty}", feature.how.nullable)
+    comment = f"{described}{formula(feature, window)}{unit}; {feature.how.empty}"
+    return Column(name, feature.type, comment, feature.how.nullable)
+
+
+NO_DIVISOR = "null: no divisor"
 
 
 def _ratio_column(ratio: Ratio) -> Column:
     described = f"{ratio.description}: " if ratio.description else ""
-    return Column(ratio.column, "double", f"{described}{ratio.ratio} / {ratio.to}; null: no divisor", True)
+    return Column(ratio.column, "double", f"{described}{ratio.ratio} / {ratio.to}; {NO_DIVISOR}", True)
 
 
 def feature_columns(declared: Declared) -> tuple[Column, ...]:

@@ -3,6 +3,7 @@
 Reads   events, user_features, item_features   the label is what the key does on the row's own day: the mean value of its
                                                training events where values are ratings, else their number
 Writes  feature_statistics, feature_selection  replaced whole
+        _reports/dictionary.html               every feature as it is declared, with its lineage and its statistics
 
 Statistics are of all rows; information, correlation and drift are told from a sample, the same one in every run. Drift
 beyond a threshold is a warning in the log, or ends the run with 3; the tables are written before.
@@ -23,10 +24,13 @@ from features.errors import ContractError
 from features.profiles import NUMBERS, profile, sample
 from features.selection import LABEL, Choice, Measured, choose, measure
 from features.splits import with_split
+from jobs.profiling.dictionary import described, render
+from jobs.runtime.files import write_text
 from jobs.runtime.job import Job, Run
 
 ENTITIES = ("user", "item")
 SAMPLE = 200_000  # rows
+DICTIONARY = "_reports/dictionary.html"  # beside the tables
 
 
 def build(run: Run) -> None:
@@ -50,6 +54,7 @@ def build(run: Run) -> None:
     chosen = run.spark.createDataFrame(selection, run.table("feature_selection").schema)
     run.count("features_left_out", sum(not kept for _, _, kept, *_ in selection))
     run.write("feature_selection", chosen.coalesce(1))
+    _write_dictionary(run)
     _judge(run, drifts)
 
 
@@ -87,6 +92,14 @@ def _drift(run: Run, rows: DataFrame, entity: str, numbers: Sequence[str], label
     if later.where(F.col("month") == rule.reference).isEmpty():
         raise ContractError(f"{entity}_features: the reference month of drift must have rows. Received {rule.reference}.")
     return drift(later, numbers, labels, rule.reference)
+
+
+def _write_dictionary(run: Run) -> None:
+    path = run.path(DICTIONARY)
+    with run.step("dictionary", path=path):
+        statistics, selection = run.read("feature_statistics"), run.read("feature_selection")
+        tables = {f"{e}_features": described(run.config, e, statistics, selection) for e in ENTITIES}
+        write_text(run.spark, path, render(run.config.name, tables))
 
 
 def _judge(run: Run, drifts: Sequence[tuple[str, str, str, str, float]]) -> None:

@@ -1,16 +1,15 @@
-"""The report as one HTML file that needs nothing else: no network, no script."""
+"""The report of an evaluation, as one page."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib import resources
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from jobs.evaluation.charts import by_cutoff
 from jobs.evaluation.judging import OURS, POPULARITY
 from jobs.evaluation.report_data import Comparison, Report, Section
+from jobs.pages import render as pages
 
 _PLOTTED = {"ndcg": "NDCG", "hr": "Hit rate", "coverage": "Coverage of the catalogue"}
 _NAMES = {
@@ -20,13 +19,17 @@ _NAMES = {
 
 
 def render(report: Report) -> str:
-    """The page. Everything that comes from data is escaped."""
-    # Read as a resource, so that it is found in a zip of --py-files too.
-    source = resources.files("jobs.evaluation").joinpath("templates/report.html.j2").read_text(encoding="utf-8")
-    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(source)
+    """The page."""
     first = report.sections[0]
-    return page.render(
-        report=report, first=first, charts=_charts(first), headline=_headline(first), names=_NAMES, ours=OURS, theirs=POPULARITY
+    return pages.render(
+        "report.html.j2",
+        report=report,
+        first=first,
+        charts=_charts(first),
+        headline=_headline(first),
+        names=_NAMES,
+        ours=OURS,
+        theirs=POPULARITY,
     )
 
 

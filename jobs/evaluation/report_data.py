@@ -62,6 +62,7 @@ class Report:
     refused: Mapping[str, int]  # quarantined rows by reason
     served: Mapping[str, int]  # users by source of their recommendations
     examples: Sequence[Example] = field(default_factory=list)
+    dictionary: str = ""  # where the data dictionary is, from the page; empty: there is none
 
 
 def collect(run: Run, trained: Trained, listed: Catalogue, examples: DataFrame, metrics: Sequence[MetricRow]) -> Report:
@@ -88,6 +89,7 @@ def collect(run: Run, trained: Trained, listed: Catalogue, examples: DataFrame, 
         refused=_refused(run),
         served=_served(run, trained),
         examples=examples_of(run, trained, listed, examples),
+        dictionary="../dictionary.html" if run.exists("feature_selection") else "",
     )  # fmt: skip
 
 

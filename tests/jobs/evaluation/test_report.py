@@ -89,4 +89,4 @@ def test_ten_is_told_first_or_the_largest(cutoffs: tuple[int, ...], told: int) -
 
 def test_the_template_is_package_data() -> None:
     setup = Path(__file__).parents[3].joinpath("setup.cfg").read_text(encoding="utf-8")
-    assert "jobs.evaluation = templates/*.j2" in setup
+    assert "jobs.pages = templates/*.j2" in setup
