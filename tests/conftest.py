@@ -12,6 +12,14 @@ from jobs.runtime.session import build_session
 from tests.scenario import Scenario, make_raw
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a warehouse stay in one process; the longest group, that of the pipeline, begins first."""
+    groups = {item: "pipeline" if "pipeline" in item.fixturenames else item.path.name for item in items}  # type: ignore[attr-defined]
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: groups[item] != "pipeline")
+
+
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
     session = build_session(
