@@ -1,72 +1,89 @@
-"""What the item tower reads of each item of the vocabulary: categories as indices, price and year as z-scores."""
+"""What the model reads of each item of the vocabulary and of each user: declared content, encoded and scaled."""
 
 from __future__ import annotations
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from features.scaling import scale, z_scores
-from features.vocabularies import FIRST, PADDING, Vocabularies, known
-
-NUMBERS = ("price", "year")  # each gives two entries of `numbers`: its z-score, and whether it was known
-
-
-def observed_numbers(items: DataFrame) -> DataFrame:
-    """item_id with price and year, null where missing or imputed: what z-scores are fitted on."""
-    return items.select("item_id", *[F.when(_observed(n), F.col(n)).alias(n) for n in NUMBERS])
+from features.content_config import Fields, has_categories
+from features.content_numbers import width, with_numbers
+from features.fitted import Fitted
+from features.labels import label_indices, label_slots, padded
+from features.vocabularies import FIRST, PADDING, known
 
 
-def _observed(name: str) -> Column:
-    return F.col(name).isNotNull() & ~F.col(f"{name}_imputed")
+def item_content(content: DataFrame, events: DataFrame) -> DataFrame:
+    """The rows of item_content: those of `encoded_items`, each with the events of the training split."""
+    trained = events.where(F.col("split") == "train").groupBy("item_id").agg(F.count("*").alias("train_events"))
+    return content.join(trained, "item_id", "left").withColumn(
+        "train_events", F.coalesce("train_events", F.lit(0).cast("bigint"))
+    )
 
 
-def _category_indices(items: DataFrame, vocabularies: Vocabularies, slots: int) -> DataFrame:
-    """item_id and `categories`: the indices of its first categories, padded to `slots`."""
-    labels = vocabularies.labels.where(F.col("column") == "categories").select("label", "index")
-    places = items.select("item_id", F.posexplode(F.slice("categories", 1, slots)).alias("place", "label"))
-    pairs = places.join(labels, "label", "left").withColumn("index", known("index"))
-    ordered = F.array_sort(F.collect_list(F.struct("place", "index")))
-    return pairs.groupBy("item_id").agg(_padded(ordered["index"], slots).alias("categories"))
-
-
-def _padded(indices: Column, slots: int) -> Column:
-    return F.concat(indices, F.array_repeat(F.lit(PADDING), slots - F.size(indices)))
-
-
-def item_content(
-    items: DataFrame, events: DataFrame, vocabularies: Vocabularies, statistics: DataFrame, max_categories: int
+def encoded_items(
+    items: DataFrame, indices: DataFrame, labels: DataFrame, fields: Fields, fitted: Fitted, max_categories: int
 ) -> DataFrame:
-    """The rows of item_content: one per index of the item vocabulary, and zeros for padding and unknown.
+    """`index`, `item_id`, `categories`, `numbers`, `labels` and `label_weights` of each index of the item vocabulary.
+
+    Padding and unknown have zeros, and so has an item that the catalogue lacks.
 
     Args:
-        items: the catalogue; an item that it lacks has no categories and no numbers.
-        events: with `split`.
-        statistics: holds the z-scores of owner item_content.
+        items: the catalogue.
+        indices: item_vocabulary.
+        labels: label_vocabulary.
+        fields: what the item tower reads.
+        fitted: owner item_content, with the numbers to scale by.
+        max_categories: slots of categories, where `fields` has them.
     """
-    fitted = z_scores(statistics, "item_content")
-    numbers = [c for n in NUMBERS for c in (scale(n, fitted), F.coalesce(_observed(n), F.lit(False)).cast("float"))]
-    trained = events.where(F.col("split") == "train").groupBy("item_id").agg(F.count("*").alias("train_events"))
-    rows = (
-        vocabularies.items.join(items.drop("categories"), "item_id", "left")
-        .join(_category_indices(items, vocabularies, max_categories), "item_id", "left")
-        .join(trained, "item_id", "left")
-        .select(
-            "index",
-            "item_id",
-            F.coalesce("categories", F.array_repeat(F.lit(PADDING), max_categories)).alias("categories"),
-            F.array(*numbers).alias("numbers"),
-            F.coalesce("train_events", F.lit(0).cast("bigint")).alias("train_events"),
-        )
-    )
-    return _zeros(items.sparkSession, max_categories).unionByName(rows)
+    slots = max_categories if has_categories(fields) else 0
+    content = _encoded(items, "item_id", fields, fitted, labels)
+    if slots:
+        content = content.join(_category_indices(items, labels, slots), "item_id", "left")
+    rows = _reserved(items.sparkSession).unionByName(indices).join(content, "item_id", "left")
+    return _filled(rows, ("index", "item_id"), _empty(fields) | {"categories": _zeros(slots, "int")})
 
 
-def _zeros(spark: SparkSession, max_categories: int) -> DataFrame:
-    """The rows of padding and unknown."""
-    return spark.range(FIRST).select(
-        F.col("id").cast("int").alias("index"),
-        F.lit("").alias("item_id"),
-        F.array_repeat(F.lit(PADDING), max_categories).alias("categories"),
-        F.array_repeat(F.lit(0.0).cast("float"), 2 * len(NUMBERS)).alias("numbers"),
-        F.lit(0).cast("bigint").alias("train_events"),
-    )
+def user_content(users: DataFrame, labels: DataFrame, fields: Fields, fitted: Fitted) -> DataFrame:
+    """The rows of user_content: `user_id`, `numbers`, `labels` and `label_weights` of each user, known or new."""
+    content = _encoded(users, "user_id", fields, fitted, labels)
+    return _filled(content, ("user_id",), _empty(fields))
+
+
+def _encoded(entities: DataFrame, key: str, fields: Fields, fitted: Fitted, vocabulary: DataFrame) -> DataFrame:
+    """key, `numbers`, and where a field makes labels, `labels` and `label_weights`: null in rows without a label."""
+    numbers = with_numbers(entities, fields, fitted).select(key, "numbers")
+    labels = label_indices(entities, key, fields, fitted, vocabulary)
+    return numbers if labels is None else numbers.join(labels, key, "left")
+
+
+def _empty(fields: Fields) -> dict[str, Column]:
+    """What stands for nothing."""
+    slots = label_slots(fields)
+    return {
+        "numbers": _zeros(width(fields), "float"),
+        "labels": _zeros(slots, "int"),
+        "label_weights": _zeros(slots, "float"),
+    }
+
+
+def _zeros(entries: int, type_: str) -> Column:
+    return F.array_repeat(F.lit(0).cast(type_), entries)
+
+
+def _filled(rows: DataFrame, keys: tuple[str, ...], empty: dict[str, Column]) -> DataFrame:
+    filled = [(F.coalesce(name, zero) if name in rows.columns else zero).alias(name) for name, zero in empty.items()]
+    return rows.select(*keys, *filled)
+
+
+def _reserved(spark: SparkSession) -> DataFrame:
+    """Padding and unknown, whose item_id is that of no item."""
+    return spark.range(FIRST).select(F.lit("").alias("item_id"), F.col("id").cast("int").alias("index"))
+
+
+def _category_indices(items: DataFrame, labels: DataFrame, slots: int) -> DataFrame:
+    """item_id and `categories`: the indices of its first categories, padded to `slots`."""
+    indices = labels.where(F.col("column") == "categories").select("label", "index")
+    places = items.select("item_id", F.posexplode(F.slice("categories", 1, slots)).alias("place", "label"))
+    pairs = places.join(indices, "label", "left").withColumn("index", known("index"))
+    ordered = F.array_sort(F.collect_list(F.struct("place", "index")))
+    return pairs.groupBy("item_id").agg(padded(ordered["index"], slots, F.lit(PADDING)).alias("categories"))

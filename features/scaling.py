@@ -1,4 +1,4 @@
-"""z-scores: fitted on the training period, stored in `statistics`, and applied by training and scoring alike."""
+"""z-scores and other statistics: fitted on the training period, stored in `statistics`, applied by training and scoring."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-# Counts, sums and prices are spread over orders of magnitude: their logarithm is what is scaled.
-_LOGARITHMIC = re.compile(r"^price$|_(count|sum)_\d+d$")
+# Counts and sums are spread over orders of magnitude: their logarithm is what is scaled.
+_LOGARITHMIC = re.compile(r"_(count|sum)_\d+d$")
 
 
 @dataclass(frozen=True)
@@ -21,17 +21,24 @@ class ZScore:
     std: float
 
 
+def signed_log(column: Column) -> Column:
+    """sign(x) log(1 + |x|): of a number that is spread over orders of magnitude."""
+    return F.signum(column) * F.log1p(F.abs(column))
+
+
 def _shaped(name: str) -> Column:
-    """The column, or sign(x) log(1 + |x|) of one that is spread over orders of magnitude."""
     column = F.col(name).cast("double")
-    return F.signum(column) * F.log1p(F.abs(column)) if _LOGARITHMIC.search(name) else column
+    return signed_log(column) if _LOGARITHMIC.search(name) else column
+
+
+def rounded(number: Column) -> Column:
+    """To float32, which is what it will be applied in: partial sums are added in any order, and a rerun should find the
+    same number."""
+    return number.cast("float").cast("double")
 
 
 def fit(df: DataFrame, owner: str, names: Sequence[str], until: int) -> DataFrame:
     """Mean and standard deviation of columns, as rows of `statistics`; no row where a column has no value.
-
-    They are rounded to float32, which is what they will be applied in: partial sums are added in any order, and a
-    rerun should find the same numbers.
 
     Args:
         df: rows of the training period only.
@@ -39,25 +46,37 @@ def fit(df: DataFrame, owner: str, names: Sequence[str], until: int) -> DataFram
         until: instant before which the data ended, in microseconds since 1970-01-01 UTC.
     """
     fitted = {"mean": F.avg, "std": F.stddev_pop}
-    pairs = [(name, statistic) for name in names for statistic in fitted]
-    numbers = [fitted[s](_shaped(n)).cast("float").cast("double").alias(f"{i}") for i, (n, s) in enumerate(pairs)]
+    return fit_all(df, owner, {(name, s): rounded(f(_shaped(name))) for name in names for s, f in fitted.items()}, until)
+
+
+def fit_all(df: DataFrame, owner: str, aggregates: Mapping[tuple[str, str], Column], until: int) -> DataFrame:
+    """Aggregates over all rows, by column and statistic, as rows of `statistics`; no row where one is null."""
+    if not aggregates:
+        nothing = [F.lit(None).cast("string").alias(name) for name in ("column", "group", "statistic", "number")]
+        return statistic_rows(df.limit(0).select(*nothing), owner, until)
     rows = [
-        F.struct(F.lit(n).alias("column"), F.lit(s).alias("statistic"), F.col(f"{i}").alias("number"))
-        for i, (n, s) in enumerate(pairs)
-    ]
-    return (
-        df.agg(*numbers)
-        .select(F.inline(F.array(*rows)))
-        .where(F.col("number").isNotNull())
-        .select(
-            F.lit(owner).alias("owner"),
-            "column",
+        F.struct(
+            F.lit(column).alias("column"),
             F.lit("").alias("group"),
-            "statistic",
-            "number",
-            F.lit(None).cast("string").alias("label"),
-            F.timestamp_micros(F.lit(until)).alias("fitted_until"),
+            F.lit(name).alias("statistic"),
+            F.col(f"{i}").alias("number"),
         )
+        for i, (column, name) in enumerate(aggregates)
+    ]
+    numbers = [number.alias(f"{i}") for i, number in enumerate(aggregates.values())]
+    return statistic_rows(df.agg(*numbers).select(F.inline(F.array(*rows))), owner, until)
+
+
+def statistic_rows(numbers: DataFrame, owner: str, until: int) -> DataFrame:
+    """column, group, statistic and number as rows of `statistics`, without those that are null."""
+    return numbers.where(F.col("number").isNotNull()).select(
+        F.lit(owner).alias("owner"),
+        "column",
+        "group",
+        "statistic",
+        F.col("number").cast("double").alias("number"),
+        F.lit(None).cast("string").alias("label"),
+        F.timestamp_micros(F.lit(until)).alias("fitted_until"),
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from features.declared_tables import day_table, feature_table
 from features.features_config import FeaturesConfig
+from features.profile_tables import FEATURE_SELECTION, FEATURE_STATISTICS
 from features.schema import DATE, MONTH, Column, Table
 
 EVENTS = Table(
@@ -92,7 +93,11 @@ STATISTICS = Table(
     "statistics",
     "One row is a number (or a label) that was fitted on the training period, and is reused verbatim by every later step.",
     (
-        Column("owner", "string", "table whose column it was fitted on: items, users, user_features, item_content, sequences"),
+        Column(
+            "owner",
+            "string",
+            "table whose column it was fitted on: items, users, user_features, item_content, user_content, sequences",
+        ),
         Column("column", "string", "column it was fitted on"),
         Column("group", "string", "group it holds for, such as a category; empty: all rows"),
         Column("statistic", "string", "mean, std, median, mode, ..."),
@@ -127,30 +132,73 @@ USER_VOCABULARY = Table(
 
 LABEL_VOCABULARY = Table(
     "label_vocabulary",
-    "Index of each label of the other columns that the model embeds: categories, event_type. Append-only, from 2.",
+    "Index of each label of the other columns that the model embeds. Append-only, from 2.",
     (
-        Column("column", "string", "categories or event_type"),
-        Column("label", "string", "the label"),
+        Column(
+            "column", "string", "categories, event_type, or the table that declared labels are of: item_content, user_content"
+        ),
+        Column("label", "string", "the label; of declared columns NAME=LABEL"),
         Column("index", "int", "2, 3, ... within the column; 0 is padding, 1 unknown"),
     ),
     ("column", "label"),
 )
 
+_CONTENT = (
+    Column(
+        "numbers",
+        "array<float>",
+        "the declared numbers, texts and vectors in their order, scaled by statistics and projections, 0 where unknown; "
+        "each ends with whether it is known, 0 or 1",
+    ),
+    Column(
+        "labels",
+        "array<int>",
+        "the declared labels, buckets and crosses in their order: indices in label_vocabulary, padded with 0 at the end",
+    ),
+    Column(
+        "label_weights",
+        "array<float>",
+        "1 / labels of the same declared column, so that each column counts as a mean; 0 padding",
+    ),
+)
+
 ITEM_CONTENT = Table(
     "item_content",
-    "One row is an index of item_vocabulary with what the item tower reads: the item's content, encoded and scaled.",
+    "One row is an index of item_vocabulary with what the item tower reads: the item's content as content.item declares it.",
     (
         Column("index", "int", "index in item_vocabulary; 0 (padding) and 1 (unknown) have rows of zeros"),
         Column("item_id", "string", "item; empty for padding and unknown"),
         Column("categories", "array<int>", "indices in label_vocabulary, padded with 0 to sequences.max_categories"),
-        Column(
-            "numbers",
-            "array<float>",
-            "price (log), price known, year, year known: z-scores by statistics, 0 where unknown; known is 0 or 1",
-        ),
+        *_CONTENT,
         Column("train_events", "bigint", "events of the training split; 0: the item is cold"),
     ),
     ("index",),
+)
+
+USER_CONTENT = Table(
+    "user_content",
+    "One row is a user with what is known of them, as content.user declares it; there is no table where it declares nothing.",
+    (Column("user_id", "string", "user"), *_CONTENT),
+    ("user_id",),
+)
+
+PROJECTIONS = Table(
+    "projections",
+    "One row is an entry of the vectors that a text or a supplied vector is reduced by: x becomes the sum over entries of "
+    "(weight x - mean) basis. Fitted on the training period; there is no table where no reduction is declared.",
+    (
+        Column("owner", "string", "table that is encoded by it: item_content or user_content"),
+        Column("column", "string", "name of the declared text or vector"),
+        Column("entry", "int", "0, 1, ... place in the vector"),
+        Column("term", "string", "term that the entry counts; null: the entry of a supplied vector", True),
+        Column(
+            "weight", "double", "inverse document frequency of the term; 1: none. A text's weighted vector then gets length 1"
+        ),
+        Column("mean", "double", "what is subtracted; 0 in texts and with svd"),
+        Column("basis", "array<float>", "the entry's share in each number of the result; as many as the declared size"),
+        Column("fitted_until", "timestamp", "instant before which the data ended that it was fitted on"),
+    ),
+    ("owner", "column", "entry"),
 )
 
 # One array of `length` entries per column; position 0 is the oldest event kept, padding (0) stands at the end.
@@ -320,7 +368,8 @@ def all_tables(features: FeaturesConfig) -> dict[str, Table]:
         EVENTS, QUARANTINE, ITEMS, USERS, STATISTICS,
         day_table("user", features.user), day_table("item", features.item),
         feature_table("user", features.user), feature_table("item", features.item),
-        ITEM_VOCABULARY, USER_VOCABULARY, LABEL_VOCABULARY, ITEM_CONTENT, SEQUENCES,
+        FEATURE_STATISTICS, FEATURE_SELECTION,
+        ITEM_VOCABULARY, USER_VOCABULARY, LABEL_VOCABULARY, PROJECTIONS, ITEM_CONTENT, USER_CONTENT, SEQUENCES,
         MODELS, USER_VECTORS, ITEM_VECTORS, RECOMMENDATIONS, METRICS, RUNS,
     )  # fmt: skip
     return {t.name: t for t in tables}

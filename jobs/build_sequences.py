@@ -1,23 +1,27 @@
 """Build the sequences that the model learns from and is judged by, with the vocabularies and statistics they are encoded in.
 
 Reads   events, items, user_features      events up to the last day of the run; user_features of every day with events
+        users                             where content.user declares something
 Writes  item_vocabulary, user_vocabulary, label_vocabulary   new entries are appended, an index never changes
-        statistics                        owners sequences, user_features, item_content: replaced
+        statistics                        owners sequences, user_features, item_content, user_content: replaced
+        projections, user_content         where content declares something for them: replaced whole
         item_content, sequences           replaced whole
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from features import vocabularies as v
-from features.content import NUMBERS, item_content, observed_numbers
 from features.declared_tables import model_features
 from features.errors import ContractError, NoInputError
+from features.fitted import Fitted
+from features.labels import content_labels
 from features.layout import spread
 from features.leakage import check_events, check_examples, check_statistics
 from features.order import start_of
@@ -26,29 +30,31 @@ from features.schema import conform
 from features.sequences import keep_types, training_examples
 from features.splits import SPLITS, training_end, with_split
 from features.vocabularies import Vocabularies, new_entries
+from jobs.runtime import contents
+from jobs.runtime.contents import Content
 from jobs.runtime.job import Job, Run
 from jobs.runtime.warehouse import equals
 
 EVENT_COLUMNS = ("event_id", "user_id", "item_id", "event_type", "value", "event_time", "tie_order", "date")
-
-
-OWNERS = ("sequences", "user_features", "item_content")  # of the statistics that are fitted here
+OWNERS = ("sequences", "user_features", *contents.OWNERS)  # of the statistics that are fitted here
 
 
 def build(run: Run) -> None:
-    config, items, user_features = run.config.sequences, run.read("items"), run.read("user_features")
+    config, user_features = run.config.sequences, run.read("user_features")
     events = with_split(_events(run), config.split).persist()
     if events.isEmpty():
         raise NoInputError(f"events: none up to {run.end} of the types {config.event_types}. Clean the events first.")
     end = training_end(events, config.split)
-    statistics = _statistics(run, events, end)
-    vocabularies = _vocabularies(run, events, items)
-    run.write("item_content", item_content(items, events, vocabularies, statistics, config.max_categories))
+    declared = contents.contents(run)
+    statistics = _statistics(run, events, declared, end)
+    fitted = contents.fitted(run, statistics, declared)
+    vocabularies = _vocabularies(run, events, declared, fitted)
+    contents.write_contents(run, declared, fitted, events)
     examples = training_examples(events, user_features, vocabularies, statistics, config).persist()
     with run.step("examples"):
         rows = _account(run, events, examples)
     with run.step("leakage_guard"):
-        check_statistics(statistics, end)
+        _check_fitted(run, statistics, end)
         check_events(events)
         check_examples(examples, config.split, start_of(run.as_of()))
     features = len(model_features(run.config.features.user))
@@ -61,26 +67,34 @@ def _events(run: Run) -> DataFrame:
     return events if run.end is None else events.where(F.col("date") <= F.lit(run.end))
 
 
-def _statistics(run: Run, events: DataFrame, end: int) -> DataFrame:
-    """Fits the z-scores on the training period and writes them; returns the whole table."""
+def _statistics(run: Run, events: DataFrame, declared: Sequence[Content], end: int) -> DataFrame:
+    """Fits everything on the training period and writes it; returns the whole table of statistics."""
     train = events.where(F.col("split") == "train")
     days = train.where(F.col("position") > 0).select("user_id", "date").distinct()
     features = run.read("user_features").join(days, ["user_id", "date"], "left_semi")
-    content = observed_numbers(run.read("items")).join(train.select("item_id").distinct(), "item_id", "left_semi")
-    fitted = fit(features, "user_features", model_features(run.config.features.user), end)
-    fitted = fitted.unionByName(fit(content, "item_content", NUMBERS, end))
+    fitted = [fit(features, "user_features", model_features(run.config.features.user), end)]
+    fitted += contents.fit_contents(run, declared, train, end)
     if run.config.source.events.value == "explicit":  # an implicit value is no rating to learn from
-        fitted = fitted.unionByName(fit(train, "sequences", ["value"], end))
-    run.write("statistics", fitted.coalesce(1), " OR ".join(f"({equals(owner=owner)})" for owner in OWNERS))
+        fitted.append(fit(train, "sequences", ["value"], end))
+    rows = reduce(DataFrame.unionByName, fitted).coalesce(1)
+    run.write("statistics", rows, " OR ".join(f"({equals(owner=owner)})" for owner in OWNERS))
     return run.read("statistics")
 
 
-def _vocabularies(run: Run, events: DataFrame, items: DataFrame) -> Vocabularies:
+def _check_fitted(run: Run, statistics: DataFrame, end: int) -> None:
+    check_statistics(statistics, end)
+    if contents.has_projections(run):
+        check_statistics(run.read("projections").withColumn("statistic", F.lit("basis")), end)
+
+
+def _vocabularies(run: Run, events: DataFrame, declared: Sequence[Content], fitted: Mapping[str, Fitted]) -> Vocabularies:
     """Appends what is new; returns the whole vocabularies."""
-    first_seen = F.asc_nulls_last("first_seen")
+    first_seen, items = F.asc_nulls_last("first_seen"), run.read("items")
+    found = [content_labels(c.entities, c.fields, fitted[c.owner]) for c in declared]
+    labels = reduce(DataFrame.unionByName, [rows for rows in found if rows is not None], v.labels_in_order(events, items))
     _append(run, "item_vocabulary", v.items_in_order(events, items), first_seen, F.asc("item_id"))
     _append(run, "user_vocabulary", v.users_in_order(events), first_seen, F.asc("user_id"))
-    _append(run, "label_vocabulary", v.labels_in_order(events, items), F.asc("label"))
+    _append(run, "label_vocabulary", labels, F.asc("label"))
     return Vocabularies(*[run.read(f"{name}_vocabulary") for name in ("item", "user", "label")])
 
 
@@ -118,12 +132,15 @@ def _account(run: Run, events: DataFrame, examples: DataFrame) -> dict[tuple[str
 JOB = Job(
     "build_sequences",
     build,
-    reads=("events", "items", "user_features"),
-    writes=("item_vocabulary", "user_vocabulary", "label_vocabulary", "statistics", "item_content", "sequences"),
-    sections=("features", "sequences", "source"),
+    reads=("events", "items", "users", "user_features"),
+    writes=(
+        "item_vocabulary", "user_vocabulary", "label_vocabulary", "statistics", "projections", "item_content", "user_content",
+        "sequences",
+    ),
+    sections=("features", "content", "sequences", "source"),
     shared=("statistics",),
     description="Sequences, vocabularies and the statistics they are encoded in.",
-)
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,7 +1,8 @@
 """Evaluate a model: metrics of full rankings beside popularity, and a report.
 
 Reads   sequences, events                 the targets of valid and test; whole histories, to leave out of a ranking
-        item_content, item_vocabulary, items, models
+        item_content, item_vocabulary, label_vocabulary, items, models
+        statistics, projections           what the content of items was scaled by when the model was trained
         recommendations, quarantine       for the report, where they are there
 Writes  metrics                           of the model, replaced whole
         _reports/<model_id>/report.html   beside the tables
@@ -125,11 +126,14 @@ def _report(run: Run, trained: Trained, listed: Catalogue, examples: DataFrame, 
 JOB = Job(
     "evaluate_model",
     build,
-    reads=("sequences", "events", "item_content", "item_vocabulary", "items", "models", "recommendations", "quarantine"),
+    reads=(
+        "sequences", "events", "item_content", "item_vocabulary", "label_vocabulary", "statistics", "projections", "items",
+        "models", "recommendations", "quarantine",
+    ),
     writes=("metrics",),
-    sections=("evaluation", "sequences", "scoring"),
+    sections=("evaluation", "sequences", "scoring", "content"),
     description="Metrics of full rankings beside popularity, and a report.",
-)
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,7 +1,7 @@
 """Score users: vectors of items and users, and the best items for every user, as of the start of a day.
 
 Reads   events, users, user_features      events before the day; user_features of every day with events, and of the day
-        item_content, statistics          content of today, scaled as the model was trained
+        items, item_content, statistics, projections   content of today, scaled as the model was trained
         item_vocabulary, user_vocabulary, label_vocabulary
         models                            the newest, or scoring.model_id
 Writes  item_vectors, user_vectors        of the model and the day, replaced whole
@@ -188,11 +188,11 @@ JOB = Job(
     "score_users",
     build,
     reads=(
-        "events", "users", "user_features", "item_content", "statistics",
+        "events", "users", "user_features", "items", "item_content", "statistics", "projections",
         "item_vocabulary", "user_vocabulary", "label_vocabulary", "models",
     ),
     writes=("item_vectors", "user_vectors", "recommendations"),
-    sections=("scoring", "sequences", "features"),
+    sections=("scoring", "sequences", "features", "content"),
     description="Vectors of items and users, and the best items for every user.",
 )  # fmt: skip
 

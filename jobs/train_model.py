@@ -1,7 +1,7 @@
 """Train the model on one pinned version of the sequences, on `training.workers` processes, and export it.
 
 Reads   sequences, item_content, label_vocabulary,  the versions at the start of the run, to the end of training
-        statistics                                  only its version: scoring scales with the numbers the model saw
+        statistics, projections                     only their versions: scoring scales with the numbers the model saw
 Writes  models                                      one row; training again on the same inputs changes nothing
         <warehouse>/_training/<model_id>/           checkpoints: the same command goes on where a killed run stopped
         <warehouse>/_models/<model_id>/             the exported model
@@ -32,7 +32,7 @@ from models.inputs import FIRST, Sizes
 from models.launch import Ended, first_cause
 from models.spec import PinnedTable, TrainSpec
 
-READS = ("sequences", "item_content", "label_vocabulary", "statistics")
+READS = ("sequences", "item_content", "label_vocabulary", "statistics", "projections")
 SECTIONS = ("sequences", "model", "training")
 
 
@@ -67,7 +67,7 @@ def training_spec(run: Run, sizes: Sizes) -> TrainSpec:
         training=training,
         sizes=sizes,
         folder="none",
-        versions={name: run.version(name) for name in READS},
+        versions={name: run.version(name) for name in READS if name in run.versions},  # not all have projections
         threads=_threads(run),
     )
     # Tables by version, not by path: the same warehouse under another name makes the same model.
@@ -90,14 +90,14 @@ def _sizes(run: Run) -> Sizes:
     ContractError: the sequences know items that item_content does not.
     """
     content = run.read("item_content").agg(
-        F.max("index"), F.max(F.size("numbers")), F.max(F.size("categories"))
+        F.max("index"), F.max(F.size("numbers")), F.max(F.size("categories")), F.max(F.size("labels"))
     ).head()  # fmt: skip
     examples = run.read("sequences").agg(
         F.max(F.size("user_features") / F.col("length")), F.max(F.array_max(F.concat("item_ids", "targets")))
     ).head()  # fmt: skip
     by_column = run.read("label_vocabulary").groupBy("column").agg(F.max("index").alias("last")).collect()
     labels = {row["column"]: row["last"] for row in by_column}
-    last, numbers, categories = content  # type: ignore[misc]
+    last, numbers, categories, slots = content  # type: ignore[misc]
     features, last_used = examples  # type: ignore[misc]
     if last is None:
         raise ContractError("item_content: the table has no rows. Run build_sequences.")
@@ -114,6 +114,8 @@ def _sizes(run: Run) -> Sizes:
         item_numbers=numbers,
         item_categories=categories,
         max_length=run.config.sequences.max_length,
+        item_labels=labels.get("item_content", FIRST - 1) + 1,
+        item_label_slots=slots,
     )
 
 

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 
 from models.delta_log import TableFile, table_files
 from models.errors import StreamError
-from models.inputs import ItemContent, Sizes
+from models.inputs import CONTENT, ItemContent, Sizes
 
-_COLUMNS = ("index", "categories", "numbers", "train_events")
+_COLUMNS = ("index", *[i.name for i in CONTENT], "train_events")
 
 
 def read_item_content(path: str, version: int, sizes: Sizes) -> ItemContent:
@@ -27,11 +27,8 @@ def read_item_content(path: str, version: int, sizes: Sizes) -> ItemContent:
             f"{path}: version {version} must have one row for each index from 0 to {sizes.items - 1}, as the model has. "
             f"Received {len(index)} rows up to index {index.max(initial=-1)}: it belongs to another vocabulary."
         )
-    return ItemContent(
-        categories=_matrix(path, table, "categories", sizes.item_categories, np.int32),
-        numbers=_matrix(path, table, "numbers", sizes.item_numbers, np.float32),
-        train_events=table["train_events"].to_numpy().astype(np.int64),
-    )
+    content = {i.name: _matrix(path, table, i.name, getattr(sizes, i.width), i.dtype) for i in CONTENT}
+    return ItemContent(**content, train_events=table["train_events"].to_numpy().astype(np.int64))
 
 
 def _tables(path: str, files: Iterable[TableFile]) -> list[pa.Table]:

@@ -16,7 +16,7 @@ import tf2onnx
 
 from models.errors import ExportError
 from models.exported import CARD, ENCODER, ITEMS, Exported
-from models.inputs import HISTORY, ItemContent
+from models.inputs import CONTENT, HISTORY, ItemContent
 from models.transformer import Recommender
 
 OPSET = 17
@@ -29,8 +29,8 @@ def export_model(
     """Writes encoder.onnx, items.onnx and card.json; the folder appears whole or not at all.
 
     encoder.onnx takes the tensors of models.inputs.HISTORY by name, and item_vectors (items, dim); its output is states
-    (batch, length, dim). items.onnx takes ids (items,), categories and numbers; its output is vectors (items, dim).
-    Batch, length and items are free.
+    (batch, length, dim). items.onnx takes ids (items,) and the tensors of models.inputs.CONTENT; its output is
+    vectors (items, dim). Batch, length and items are free.
 
     Args:
         model: the trained model.
@@ -65,12 +65,8 @@ def _encoder(model: Recommender) -> tuple[Callable[..., tf.Tensor], list[tf.Tens
 
 
 def _items(model: Recommender) -> tuple[Callable[..., tf.Tensor], list[tf.TensorSpec]]:
-    signature = [
-        tf.TensorSpec([None], tf.int32, name="ids"),
-        tf.TensorSpec([None, model.sizes.item_categories], tf.int32, name="categories"),
-        tf.TensorSpec([None, model.sizes.item_numbers], tf.float32, name="numbers"),
-    ]
-    return model.tower.call, signature
+    signature = [tf.TensorSpec([None, getattr(model.sizes, i.width)], i.dtype, name=i.name) for i in CONTENT]
+    return model.tower.call, [tf.TensorSpec([None], tf.int32, name="ids"), *signature]
 
 
 def _write_graph(path: Path, output: str, function: Callable[..., tf.Tensor], signature: list[tf.TensorSpec]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 
 from models.errors import ExportError
-from models.inputs import HISTORY, ItemContent
+from models.inputs import CONTENT, HISTORY, ItemContent
 
 ENCODER, ITEMS, CARD = "encoder.onnx", "items.onnx", "card.json"
 
@@ -48,8 +48,8 @@ class Exported:
 
     def item_vectors(self, content: ItemContent) -> np.ndarray:
         """The vectors of all items, (items, dim) float32."""
-        categories, numbers = np.asarray(content.categories, np.int32), np.asarray(content.numbers, np.float32)
-        return _run(self._items, {"ids": content.ids, "categories": categories, "numbers": numbers})
+        inputs: dict[str, np.ndarray] = {i.name: np.asarray(getattr(content, i.name), i.dtype) for i in CONTENT}
+        return _run(self._items, inputs | {"ids": content.ids})
 
     def states(self, history: dict[str, np.ndarray], item_vectors: np.ndarray) -> np.ndarray:
         """The user's vector at each position, (batch, length, dim) float32; meaningless at padding.

@@ -53,19 +53,43 @@ class Sizes:
     item_numbers: int  # numbers per item in `item_content.numbers`
     item_categories: int  # category slots per item in `item_content.categories`
     max_length: int
+    item_labels: int = FIRST  # of the vocabulary of further labels
+    item_label_slots: int = 0  # label slots per item in `item_content.labels`
+
+
+@dataclass(frozen=True)
+class ContentInput:
+    """`width` is the field of Sizes that says how many numbers an item has."""
+
+    name: str
+    dtype: type
+    width: str
+
+
+# What the item tower reads beside the ids, in the order of its arguments.
+CONTENT = (
+    ContentInput("categories", np.int32, "item_categories"),
+    ContentInput("numbers", np.float32, "item_numbers"),
+    ContentInput("labels", np.int32, "item_label_slots"),
+    ContentInput("label_weights", np.float32, "item_label_slots"),
+)
 
 
 @dataclass(frozen=True)
 class ItemContent:
     """What the item tower reads: row i belongs to item index i.
 
-    categories   (items, item_categories) int32, 0 padding
-    numbers      (items, item_numbers) float32, z-scores, 0 where unknown
-    train_events (items,) int64, 0: the item is cold
+    categories    (items, item_categories) int32, 0 padding
+    numbers       (items, item_numbers) float32, scaled, 0 where unknown
+    labels        (items, item_label_slots) int32, 0 padding
+    label_weights (items, item_label_slots) float32, 0 at padding; those of one declared column add up to 1
+    train_events  (items,) int64, 0: the item is cold
     """
 
     categories: np.ndarray
     numbers: np.ndarray
+    labels: np.ndarray
+    label_weights: np.ndarray
     train_events: np.ndarray
 
     @property

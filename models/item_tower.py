@@ -11,7 +11,7 @@ from models.layers import SIDE_STDDEV, dense, derive, embedding
 
 
 class ItemTower(keras.layers.Layer):
-    """id embedding + mean of the category embeddings + projected numbers."""
+    """id embedding + mean of the category embeddings + projected numbers + the mean of each further column of labels."""
 
     def __init__(self, config: ModelConfig, sizes: Sizes, seed: int, name: str = "item_tower") -> None:
         super().__init__(name=name)
@@ -19,15 +19,20 @@ class ItemTower(keras.layers.Layer):
         # Inputs are scaled by sqrt(dim), outputs meet a state of length sqrt(dim): with this spread both start at 1.
         self.ids = embedding(sizes.items, config.dim, own, "ids", stddev=config.dim**-0.5)
         self.categories = embedding(sizes.categories, config.dim, own, "categories") if sizes.item_categories else None
+        self.labels = embedding(sizes.item_labels, config.dim, own, "labels") if sizes.item_label_slots else None
         self.numbers = dense(config.dim, own, "numbers", SIDE_STDDEV, use_bias=False) if sizes.item_numbers else None
 
-    def call(self, ids: tf.Tensor, categories: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+    def call(
+        self, ids: tf.Tensor, categories: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor, label_weights: tf.Tensor
+    ) -> tf.Tensor:
         """All items at once.
 
         Args:
             ids: (items,) int32, rows of the id embedding; a cold item reads UNKNOWN's, so that content alone tells it apart.
             categories: (items, item_categories) int32, 0 padding.
             numbers: (items, item_numbers) float32.
+            labels: (items, item_label_slots) int32.
+            label_weights: (items, item_label_slots) float32, of each label in its column's mean; 0 at padding.
         Returns:
             (items, dim).
         """
@@ -36,6 +41,8 @@ class ItemTower(keras.layers.Layer):
             vectors += _mean(self.categories(categories), categories != PADDING)
         if self.numbers is not None:
             vectors += self.numbers(numbers)
+        if self.labels is not None:
+            vectors += tf.reduce_sum(self.labels(labels) * label_weights[:, :, None], axis=1)
         return vectors
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
@@ -73,7 +74,9 @@ class Scorer:
 
 
 def known_content(exported: Exported, content: ItemContent) -> ItemContent:
-    """The content with categories that the model has never seen as unknown ones."""
-    known = int(exported.card["sizes"]["categories"])
-    categories = np.where(content.categories < known, content.categories, UNKNOWN).astype(np.int32)
-    return ItemContent(categories, content.numbers, content.train_events)
+    """The content with categories and labels that the model has never seen as unknown ones."""
+    sizes = exported.card["sizes"]
+    bounds = {"categories": int(sizes["categories"]), "labels": int(sizes["item_labels"])}
+    indices = {name: getattr(content, name) for name in bounds}
+    known = {name: np.where(i < bounds[name], i, UNKNOWN).astype(np.int32) for name, i in indices.items()}
+    return dataclasses.replace(content, **known)

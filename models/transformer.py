@@ -9,7 +9,7 @@ import tensorflow as tf
 from models.config import ModelConfig
 from models.decoder import Decoder
 from models.encoder import Encoder
-from models.inputs import FIRST, HISTORY, TARGETS, ItemContent, Sizes
+from models.inputs import CONTENT, FIRST, HISTORY, TARGETS, ItemContent, Sizes
 from models.item_tower import ItemTower
 from models.layers import derive
 from models.losses import next_item_loss, value_loss
@@ -35,7 +35,7 @@ class Recommender(keras.layers.Layer):
 
     def item_vectors(self, content: ItemContent) -> tf.Tensor:
         """The vectors of all items, (items, dim)."""
-        return self.tower(content.ids, content.categories, content.numbers)
+        return self.tower(content.ids, *[getattr(content, i.name) for i in CONTENT])
 
     def states(self, history: dict[str, tf.Tensor], item_vectors: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         """The user's vector at each position, as of the request that follows the position's event.
@@ -93,9 +93,5 @@ class Recommender(keras.layers.Layer):
 def _smallest(sizes: Sizes) -> tuple[dict[str, tf.Tensor], ItemContent]:
     """One example of one padded position, and content of zeros."""
     batch = {i.name: tf.zeros([1, i.per_position or sizes.user_features], i.dtype) for i in (*HISTORY, *TARGETS)}
-    content = ItemContent(
-        categories=np.zeros((sizes.items, sizes.item_categories), np.int32),
-        numbers=np.zeros((sizes.items, sizes.item_numbers), np.float32),
-        train_events=np.zeros(sizes.items, np.int64),
-    )
-    return batch, content
+    content: dict[str, np.ndarray] = {i.name: np.zeros((sizes.items, getattr(sizes, i.width)), i.dtype) for i in CONTENT}
+    return batch, ItemContent(**content, train_events=np.zeros(sizes.items, np.int64))

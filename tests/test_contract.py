@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from features import arrays, steps, vocabularies
-from features.content import NUMBERS
 from features.tables import ITEM_CONTENT, SEQUENCES
 from models import inputs
 
@@ -37,9 +36,12 @@ def test_both_sides_mean_the_same_by_padding_unknown_and_buckets():
 
 
 def test_item_content_has_the_arrays_of_the_item_tower():
-    names = {c.name for c in ITEM_CONTENT.columns}
-    assert set(inputs.ItemContent.__annotations__) <= names
-    assert NUMBERS == ("price", "year")
+    columns = {c.name: c.type for c in ITEM_CONTENT.columns}
+    assert {tensor.name: tensor.dtype for tensor in inputs.CONTENT} == {
+        name: DTYPES[type_] for name, type_ in columns.items() if type_.startswith("array")
+    }
+    assert [*inputs.ItemContent.__annotations__] == [*(tensor.name for tensor in inputs.CONTENT), "train_events"]
+    assert "train_events" in columns
 
 
 def _imports(room: str) -> set[str]:

@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from features.clean_config import CleanConfig
+from features.content_config import ContentConfig
 from features.features_config import FeaturesConfig
 from features.sequences_config import SequencesConfig
 from features.source_config import SourceConfig
@@ -34,6 +35,7 @@ class Scenario(BaseModel):
     source: SourceConfig
     clean: CleanConfig = CleanConfig()
     features: FeaturesConfig = FeaturesConfig()
+    content: ContentConfig = ContentConfig()
     sequences: SequencesConfig = SequencesConfig()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
@@ -47,6 +49,18 @@ class Scenario(BaseModel):
         missing = sorted(rule for rule, name in needed.items() if getattr(self.source, name) is None)
         if missing:
             raise ValueError(f"what clean refers to must be in source. Received no source for: {', '.join(missing)}.")
+        return self
+
+    @model_validator(mode="after")
+    def content_has_its_sources(self) -> Self:
+        if self.content.user and self.source.users is None:
+            raise ValueError("content.user needs source.users. Received no source.users.")
+        for entity, source in (("item", self.source.items), ("user", self.source.users)):
+            missing = self.content.attributes(entity) - set(source.attributes if source else ())
+            if missing:
+                raise ValueError(
+                    f"content.{entity}: an attribute must stand in source.{entity}s.attributes. Received {sorted(missing)}."
+                )
         return self
 
     def dump(self, *sections: str) -> dict[str, Any]:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from features.content_config import has_categories
+from features.content_numbers import width
 from features.declared_tables import model_features
 from features.errors import ContractError, NoInputError
+from features.fitted import Fitted
+from features.labels import label_slots
+from jobs.runtime.contents import encoded, item_contents
 from jobs.runtime.files import fetch
 from jobs.runtime.job import Run
 from jobs.runtime.shipping import private_folder
 from models.columns import matrix
 from models.errors import ExportError
 from models.exported import CARD, ENCODER, ITEMS, Exported
-from models.inputs import FIRST, ItemContent
+from models.inputs import CONTENT, FIRST, ItemContent
 from models.scorer import known_content
 
 
@@ -86,10 +91,16 @@ def _local(run: Run, export_path: str) -> Path:
 
 
 def _check_sizes(run: Run, trained: Trained) -> None:
-    sizes, config = trained.exported.card["sizes"], run.config.sequences
-    features = len(model_features(run.config.features.user))
-    expected = {"max_length": config.max_length, "item_categories": config.max_categories, "user_features": features}
-    wrong = [f"{name}={sizes[name]}, the scenario has {value}" for name, value in expected.items() if sizes[name] != value]
+    sizes, config, content = trained.exported.card["sizes"], run.config.sequences, run.config.content.item
+    expected = {
+        "max_length": config.max_length,
+        "user_features": len(model_features(run.config.features.user)),
+        "item_categories": config.max_categories if has_categories(content) else 0,
+        "item_numbers": width(content),
+        "item_label_slots": label_slots(content),
+    }
+    found = {name: sizes.get(name) for name in expected}  # an export of an earlier version lacks what came later
+    wrong = [f"{name}={found[name]}, the scenario has {value}" for name, value in expected.items() if found[name] != value]
     if wrong:
         raise ContractError(f"models: {trained.model_id} was trained with {'; '.join(wrong)}. Train a model for this scenario.")
 
@@ -124,25 +135,47 @@ def catalogue(run: Run, trained: Trained) -> Catalogue:
     Raises:
         ContractError: the model was trained on another vocabulary.
     """
-    now, then = _content(run.read("item_content")), _content(as_trained(run, trained, "item_content"))
+    now, then = _content(_content_today(run, trained)), _content(as_trained(run, trained, "item_content"))
     _check_prefix(run, trained, now[0], then[0])
-    content, counted = now[1], np.zeros(len(now[0]), np.int64)
+    counted = np.zeros(len(now[0]), np.int64)
     counted[: len(then[0])] = then[1].train_events
-    known = known_content(trained.exported, ItemContent(content.categories, content.numbers, counted))
+    known = known_content(trained.exported, replace(now[1], train_events=counted))
     with run.step("item_vectors", items=len(now[0]) - FIRST, new=len(now[0]) - len(then[0])):
         vectors = trained.exported.item_vectors(known)
     return Catalogue(now[0], vectors, counted)
 
 
+def _content_today(run: Run, trained: Trained) -> DataFrame:
+    """item_content of today's items, by the numbers that were fitted when the model was trained: other numbers would turn
+    the content that its weights know into something else."""
+    refitted = [name for name in ("statistics", "projections") if _is_refitted(run, trained, name)]
+    if not refitted:
+        return run.read("item_content")
+    run.log("content_encoded_as_trained", refitted=refitted)
+    projections = as_trained(run, trained, "projections") if "projections" in trained.inputs else None
+    fitted = Fitted("item_content", as_trained(run, trained, "statistics"), projections)
+    return encoded(run, item_contents(run), fitted).withColumn("train_events", F.lit(0).cast("bigint"))
+
+
+def _is_refitted(run: Run, trained: Trained, name: str) -> bool:
+    """Whether a table holds other numbers about the content of items than when the model was trained."""
+    if name not in trained.inputs or trained.inputs[name] == run.version(name):
+        return False
+    return _numbers_of(as_trained(run, trained, name)) != _numbers_of(run.read(name))
+
+
+def _numbers_of(table: DataFrame) -> tuple:
+    """Stands for the numbers that item_content is encoded by, whatever the order and the time of the rows."""
+    columns = [c for c in table.columns if c != "fitted_until"]
+    own = table.where(F.col("owner") == "item_content")
+    return tuple(own.agg(F.count("*"), F.bit_xor(F.xxhash64(*columns))).head() or ())
+
+
 def _content(table: DataFrame) -> tuple[list[str], ItemContent]:
     """Item ids and content in order of index."""
     rows = table.orderBy("index").toArrow().combine_chunks()
-    columns = {name: rows[name].combine_chunks() for name in ("categories", "numbers")}
-    content = ItemContent(
-        categories=matrix(columns["categories"]).astype(np.int32),
-        numbers=matrix(columns["numbers"]).astype(np.float32),
-        train_events=rows["train_events"].to_numpy(),
-    )
+    columns: dict[str, np.ndarray] = {i.name: matrix(rows[i.name].combine_chunks()).astype(i.dtype) for i in CONTENT}
+    content = ItemContent(**columns, train_events=rows["train_events"].to_numpy())
     if not np.array_equal(rows["index"].to_numpy(), np.arange(len(rows))):
         raise ContractError("item_content: must have one row for each index from 0. Run build_sequences with --force.")
     return rows["item_id"].to_pylist(), content

@@ -1,12 +1,13 @@
 import pytest
 
-from features.content import NUMBERS, item_content, observed_numbers
-from features.scaling import fit
+from features.content import encoded_items, item_content
+from features.content_config import ContentConfig
+from features.content_fit import fit_statistics
+from features.fitted import Fitted
 from features.schema import conform
 from features.sequences_config import Split
 from features.splits import with_split
-from features.tables import ITEM_CONTENT, ITEM_VOCABULARY, LABEL_VOCABULARY, USER_VOCABULARY
-from features.vocabularies import Vocabularies
+from features.tables import ITEM_CONTENT, ITEM_VOCABULARY, LABEL_VOCABULARY
 from tests.features.rows import Event, at, events_frame, items_frame
 
 ITEMS = {
@@ -19,17 +20,14 @@ ITEMS = {
 @pytest.fixture(scope="module")
 def content(spark):
     events = with_split(events_frame(spark, [Event("u", item, at(day)) for day, item in enumerate("abbac", 1)]), Split())
-    vocabularies = Vocabularies(
-        spark.createDataFrame([("a", 2), ("b", 3), ("c", 4), ("gone", 5)], ITEM_VOCABULARY.schema),
-        spark.createDataFrame([], USER_VOCABULARY.schema),
-        spark.createDataFrame(
-            [("categories", "x", 2), ("categories", "y", 3), ("categories", "z", 4), ("event_type", "new", 9)],
-            LABEL_VOCABULARY.schema,
-        ),
+    indices = spark.createDataFrame([("a", 2), ("b", 3), ("c", 4), ("gone", 5)], ITEM_VOCABULARY.schema)
+    labels = [("categories", "x", 2), ("categories", "y", 3), ("categories", "z", 4), ("event_type", "new", 9)]
+    items, fields = items_frame(spark, ITEMS), ContentConfig().item
+    fitted = Fitted("item_content", fit_statistics(items, fields, "item_content", 0))
+    encoded = encoded_items(
+        items, indices, spark.createDataFrame(labels, LABEL_VOCABULARY.schema), fields, fitted, max_categories=2
     )
-    items = items_frame(spark, ITEMS)
-    statistics = fit(observed_numbers(items), "item_content", NUMBERS, 0)
-    rows = conform(item_content(items, events, vocabularies, statistics, max_categories=2), ITEM_CONTENT).collect()
+    rows = conform(item_content(encoded, events), ITEM_CONTENT).collect()
     return {row["index"]: row for row in rows}
 
 
@@ -38,6 +36,7 @@ def test_every_index_has_a_row_and_padding_and_unknown_are_zeros(content):
     for index in (0, 1):
         assert (content[index]["item_id"], content[index]["categories"]) == ("", [0, 0])
         assert (content[index]["numbers"], content[index]["train_events"]) == ([0.0] * 4, 0)
+        assert (content[index]["labels"], content[index]["label_weights"]) == ([], [])  # none are declared
 
 
 def test_the_first_categories_are_kept_in_order_padded_and_unknown_where_new(content):

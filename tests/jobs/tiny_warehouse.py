@@ -157,7 +157,7 @@ def write_vocabulary(tiny: Tiny, items: Sequence[str], walks: dict[str, Sequence
     tiny.write("item_vocabulary", [{"item_id": i, "index": n} for n, i in enumerate(items, FIRST)])
     rows = [
         {"index": n, "item_id": i, "categories": [n % 3 + 1, 0] if i else [0, 0], "numbers": [n / 10, 1.0, 0.0, 0.0],
-         "train_events": train.count(i)}
+         "labels": [], "label_weights": [], "train_events": train.count(i)}
         for n, i in enumerate(["", "", *items])
     ]  # fmt: skip
     tiny.write("item_content", rows)
@@ -179,6 +179,8 @@ def content_of(tiny: Tiny) -> ItemContent:
     return ItemContent(
         categories=np.array([r["categories"] for r in rows], np.int32),
         numbers=np.array([r["numbers"] for r in rows], np.float32),
+        labels=np.array([r["labels"] for r in rows], np.int32),
+        label_weights=np.array([r["label_weights"] for r in rows], np.float32),
         train_events=np.array([r["train_events"] for r in rows], np.int64),
     )
 

@@ -10,7 +10,10 @@ from models.inputs import FIRST, GAP_BUCKETS, HISTORY, ItemContent, Sizes
 from models.transformer import Recommender
 
 CONFIG = ModelConfig(dim=16, heads=2)
-SIZES = Sizes(items=20, categories=6, event_types=4, user_features=3, item_numbers=4, item_categories=3, max_length=6)
+SIZES = Sizes(
+    items=20, categories=6, event_types=4, user_features=3, item_numbers=4, item_categories=3, max_length=6, item_labels=7,
+    item_label_slots=2,
+)  # fmt: skip
 SEED = (7, 11)  # of dropout, where a test does not care which
 
 
@@ -20,6 +23,8 @@ def content(sizes: Sizes = SIZES) -> ItemContent:
     return ItemContent(
         categories=rng.integers(0, sizes.categories, (sizes.items, sizes.item_categories)).astype(np.int32),
         numbers=rng.normal(size=(sizes.items, sizes.item_numbers)).astype(np.float32),
+        labels=rng.integers(0, sizes.item_labels, (sizes.items, sizes.item_label_slots)).astype(np.int32),
+        label_weights=rng.random((sizes.items, sizes.item_label_slots)).astype(np.float32),
         train_events=np.ones(sizes.items, np.int64),
     )
 

@@ -79,11 +79,11 @@ def write(df: DataFrame, path: str, mode: str = "append", **options: str) -> Non
 
 
 def item_content(items: int = ITEMS) -> pa.Table:
-    padding = [(n, "", [0, 0], [0.0] * 4, 0) for n in range(2)]
-    rows = padding + [(n, f"i{n}", [2 + n % 2, 0], [float(n), 1.0, 0.0, 0.0], 3) for n in range(2, items)]
+    padding = [(n, "", [0, 0], [0.0] * 4, [], [], 0) for n in range(2)]
+    rows = padding + [(n, f"i{n}", [2 + n % 2, 0], [float(n), 1.0, 0.0, 0.0], [], [], 3) for n in range(2, items)]
     kinds = {
         "index": pa.int32(), "item_id": pa.string(), "categories": pa.list_(pa.int32()), "numbers": pa.list_(pa.float32()),
-        "train_events": pa.int64(),
+        "labels": pa.list_(pa.int32()), "label_weights": pa.list_(pa.float32()), "train_events": pa.int64(),
     }  # fmt: skip
     return pa.table({name: pa.array(column, kinds[name]) for name, column in zip(kinds, zip(*rows, strict=True), strict=True)})
 

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 
@@ -30,6 +31,14 @@ def test_the_export_computes_what_the_model_computes_at_any_batch_and_length(mod
     np.testing.assert_allclose(vectors, model.item_vectors(content()), atol=1e-5)
     for arrays in (batch(), batch(events=(2,), length=2), batch(events=(9, 4, 1, 7, 2), length=9)):
         np.testing.assert_allclose(exported.states(history(arrays), vectors), states(model, arrays), atol=1e-5)
+
+
+def test_a_catalogue_without_content_is_exported_too(tmp_path):
+    sizes = dataclasses.replace(SIZES, item_numbers=0, item_categories=0, item_label_slots=0)
+    bare = Recommender(CONFIG, sizes, seed=5)
+    export_model(bare, content(sizes), tmp_path / "model", history(batch()), {})
+    vectors = Exported.load(tmp_path / "model").item_vectors(content(sizes))
+    np.testing.assert_allclose(vectors, bare.item_vectors(content(sizes)), atol=1e-5)
 
 
 def test_a_cold_item_is_exported_with_the_unknown_id(model, folder):

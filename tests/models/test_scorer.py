@@ -16,11 +16,16 @@ from models.inputs import HISTORY, UNKNOWN, ItemContent, Sizes
 from models.scorer import ITEM_VECTORS, Scorer, known_content
 from models.transformer import Recommender
 
-SIZES = Sizes(items=9, categories=4, event_types=4, user_features=2, item_numbers=2, item_categories=2, max_length=6)
+SIZES = Sizes(
+    items=9, categories=4, event_types=4, user_features=2, item_numbers=2, item_categories=2, max_length=6, item_labels=3,
+    item_label_slots=1,
+)  # fmt: skip
 RNG = np.random.default_rng(3)
 CONTENT = ItemContent(
     RNG.integers(0, 4, (9, 2)).astype(np.int32),
     RNG.normal(size=(9, 2)).astype(np.float32),
+    RNG.integers(0, 3, (9, 1)).astype(np.int32),
+    np.ones((9, 1), np.float32),
     np.array([0, 0, 3, 1, 0, 2, 5, 1, 1]),
 )
 EVENTS = np.array([6, 1, 3])
@@ -70,12 +75,15 @@ def test_what_the_model_has_never_seen_is_unknown_to_it(scorer: Scorer) -> None:
 
 def test_an_item_that_joined_later_has_the_vector_of_a_cold_item_with_its_content(model: Recommender, scorer: Scorer) -> None:
     longer = ItemContent(
-        categories=np.vstack([CONTENT.categories, [[2, 77]]]).astype(np.int32),  # 77 joined later, too
+        categories=np.vstack([CONTENT.categories, [[2, 77]]]).astype(np.int32),  # 77, as label 55, joined later, too
         numbers=np.vstack([CONTENT.numbers, [[0.5, 1]]]).astype(np.float32),
+        labels=np.vstack([CONTENT.labels, [[55]]]).astype(np.int32),
+        label_weights=np.vstack([CONTENT.label_weights, [[1.0]]]).astype(np.float32),
         train_events=np.append(CONTENT.train_events, 0),
     )
     vectors = scorer.exported.item_vectors(known_content(scorer.exported, longer))
-    cold = model.tower(np.array([UNKNOWN]), np.array([[2, UNKNOWN]]), np.array([[0.5, 1]], np.float32)).numpy()
+    content = np.array([[2, UNKNOWN]]), np.array([[0.5, 1]], np.float32), np.array([[UNKNOWN]]), np.ones((1, 1), np.float32)
+    cold = model.tower(np.array([UNKNOWN]), *content).numpy()
     np.testing.assert_allclose(vectors[9:], cold, atol=1e-5)
     np.testing.assert_allclose(vectors[:9], model.item_vectors(CONTENT).numpy(), atol=1e-5)
 
