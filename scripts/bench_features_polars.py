@@ -51,7 +51,7 @@ def features(days: pl.DataFrame, key: str) -> pl.DataFrame:
         if window == 90:
             sums.append((pl.col("value_sum").sum() / pl.col("value_count").sum()).alias("value_mean_90d"))
         rolled = rows.rolling(**past).agg(sums)  # type: ignore[arg-type]
-        made = made.hstack(rolled.drop(key, "date"))
+        made = made.join(rolled, on=[key, "date"])
     mean = pl.col("value_mean_90d")
     return made.with_columns(pl.when(mean.is_not_nan()).then(mean).alias("value_mean_90d"))
 
