@@ -5,13 +5,17 @@ All windows are within one user, so that rows which are spread by user_id are no
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
+from functools import reduce
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
 from features.clean_config import Duplicates
 from features.parsing import PLACE
+
+_CONTENT = ("event_id", "event_type", "value", "event_time", "session_id", "context")  # an event's, beside user and item
 
 
 def is_accepted() -> Column:
@@ -38,10 +42,16 @@ def with_duplicate(events: DataFrame, rule: Duplicates) -> DataFrame:
 def _with_key_repeats(events: DataFrame, rule: Duplicates) -> DataFrame:
     order = [F.desc(c) if rule.keep == "latest" else F.asc(c) for c in PLACE]
     same = Window.partitionBy(*_user_first(rule.keys), is_accepted()).orderBy(*order)
-    content = F.struct("event_id", "event_type", "value", "event_time", "session_id", F.map_entries("context").alias("context"))
-    found = events.withColumns({"_nth": F.row_number().over(same), "_same": content.eqNullSafe(F.first(content).over(same))})
+    found = events.withColumns({"_nth": F.row_number().over(same), "_same": _agrees_with_first(events, rule, same)})
     repeat = F.when(F.col("_same"), "exact").otherwise("conflicting")
     return found.withColumn("duplicate", F.when(is_accepted() & (F.col("_nth") > 1), repeat)).drop("_nth", "_same")
+
+
+def _agrees_with_first(events: DataFrame, rule: Duplicates, same: WindowSpec) -> Column:
+    """True: the row says the same as the first of the window, in what they need not agree in for being in it."""
+    names = [name for name in _CONTENT if name in events.columns and name not in rule.keys]
+    columns = [F.map_entries(name) if name == "context" else F.col(name) for name in names]
+    return reduce(operator.and_, [c.eqNullSafe(F.first(c).over(same)) for c in columns], F.lit(True))
 
 
 def _with_near_repeats(events: DataFrame, seconds: float) -> DataFrame:

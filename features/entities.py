@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from features.check_config import Check
+from features.checks import with_checks, with_unique
 from features.parsing import PLACE, Reader, as_number, line_reasons, raw_text, text_map
 from features.source_config import ItemSource, TagSource, UserSource
 
 
-def parse_items(raw: DataFrame, source: ItemSource) -> DataFrame:
+def parse_items(raw: DataFrame, source: ItemSource, checks: Sequence[Check] = ()) -> DataFrame:
     """PLACE, file_day, raw, reasons and the columns of `items`, without imputed values (every flag is false).
 
-    An item that stands twice is taken from its last row in source order; the others are refused as item_id_duplicate.
+    An item that stands twice is taken from its last row, in source order, that keeps the other rules; the others are refused
+    as item_id_duplicate.
     """
     read = Reader(raw, source.columns)
     media = F.transform(read.list("media"), lambda part: as_number(part).cast("float"))
@@ -33,10 +38,10 @@ def parse_items(raw: DataFrame, source: ItemSource) -> DataFrame:
         *[(f"{c}_malformed", read.text(c).isNotNull() & read.number(c).isNull()) for c in ("price", "year")],
         ("media_malformed", F.exists(media, lambda part: part.isNull())),
     ]
-    return _refuse_repeats(_parsed(raw, columns, line_reasons(raw, rules)), "item_id")
+    return _refuse_repeats(with_checks(_parsed(raw, columns, line_reasons(raw, rules)), checks, {}), "item_id", checks)
 
 
-def parse_users(raw: DataFrame, source: UserSource) -> DataFrame:
+def parse_users(raw: DataFrame, source: UserSource, checks: Sequence[Check] = ()) -> DataFrame:
     """PLACE, file_day, raw, reasons and the columns of `users`; a user who stands twice is treated as items are."""
     read = Reader(raw, source.columns)
     columns = {
@@ -50,7 +55,7 @@ def parse_users(raw: DataFrame, source: UserSource) -> DataFrame:
         ("user_id_missing", read.text("user_id").isNull()),
         ("age_malformed", read.text("age").isNotNull() & read.number("age").isNull()),
     ]
-    return _refuse_repeats(_parsed(raw, columns, line_reasons(raw, rules)), "user_id")
+    return _refuse_repeats(with_checks(_parsed(raw, columns, line_reasons(raw, rules)), checks, {}), "user_id", checks)
 
 
 def parse_tags(raw: DataFrame, source: TagSource, items: DataFrame) -> DataFrame:
@@ -80,9 +85,9 @@ def _parsed(raw: DataFrame, columns: dict[str, Column], reasons: Column) -> Data
     )
 
 
-def _refuse_repeats(parsed: DataFrame, key: str) -> DataFrame:
+def _refuse_repeats(parsed: DataFrame, key: str, checks: Sequence[Check]) -> DataFrame:
     accepted = F.size("reasons") == 0
     last_first = Window.partitionBy(key, accepted).orderBy(*[F.desc(c) for c in PLACE])
     numbered = parsed.withColumn("_nth", F.row_number().over(last_first))
     repeat = F.when(accepted & (F.col("_nth") > 1), F.array(F.lit(f"{key}_duplicate")))
-    return numbered.withColumn("reasons", repeat.otherwise(F.col("reasons"))).drop("_nth")
+    return with_unique(numbered.withColumn("reasons", repeat.otherwise(F.col("reasons"))).drop("_nth"), checks)

@@ -6,7 +6,7 @@ nothing of the future; and they are stored, so that the values can be had again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -16,26 +16,23 @@ from features.schema import conform
 from features.tables import STATISTICS
 
 
-def imputed(entities: DataFrame, rules: Sequence[Impute], owner: str) -> tuple[DataFrame, DataFrame | None]:
-    """The entities with missing values filled, and the rows of `statistics` that were used (None: no rules).
+def imputed(entities: DataFrame, rules: Sequence[Impute], statistics: Callable[[Impute, DataFrame], DataFrame]) -> DataFrame:
+    """The entities with missing values filled. Observed values never change.
 
-    Rules apply in their order: a later one may group by what an earlier one has filled. Observed values never change.
+    Rules apply in their order: a later one may group by what an earlier one has filled.
 
     Args:
-        owner: the table's name, items or users.
+        statistics: gives the rows of `statistics` for a rule, fitted on these entities or at an earlier time.
     """
-    fitted: DataFrame | None = None
     for rule in rules:
-        statistics = fit(entities, rule, owner)
-        entities = fill(entities, rule, statistics)
-        fitted = statistics if fitted is None else fitted.unionByName(statistics)
-    return entities, fitted
+        entities = fill(entities, rule, statistics(rule, entities))
+    return entities
 
 
-def fit(entities: DataFrame, rule: Impute, owner: str) -> DataFrame:
+def fit(entities: DataFrame, rule: Impute) -> DataFrame:
     """Rows of `statistics` for one rule: over all rows (group is empty), and per group where the rule names one.
 
-    A mean is taken over decimals of 8 places, so it does not depend on the order of the rows.
+    A mean is taken over decimals, so it does not depend on the order of the rows.
     """
     observed = entities.where(~_is_missing(rule.column) & ~F.col(f"{rule.column}_imputed"))
     found = observed.groupBy(F.lit("").alias("group")).agg(_statistic(rule).alias("value"))
@@ -46,10 +43,10 @@ def fit(entities: DataFrame, rule: Impute, owner: str) -> DataFrame:
         found = found.unionByName(groups.agg(_statistic(rule).alias("value")))
     label = rule.column == "categories"
     rows = found.where(F.col("value").isNotNull()).select(
-        F.lit(owner).alias("owner"),
+        F.lit(rule.table).alias("owner"),
         F.lit(rule.column).alias("column"),
         F.coalesce("group", F.lit("")).alias("group"),
-        F.lit(rule.with_).alias("statistic"),
+        F.lit(rule.statistics[0]).alias("statistic"),
         (F.lit(None) if label else F.col("value")).cast("double").alias("number"),
         (F.col("value") if label else F.lit(None)).cast("string").alias("label"),
         F.lit(None).cast("timestamp").alias("fitted_until"),
@@ -76,12 +73,17 @@ def fill(entities: DataFrame, rule: Impute, statistics: DataFrame) -> DataFrame:
     ).drop("_overall", "_group", "_of_group")
 
 
+def mean_of(column: str) -> Column:
+    """Mean over decimals of 8 places, which is the same in any order of the rows; of numbers below 1e16."""
+    return F.avg(F.col(column).try_cast("decimal(24,8)")).cast("double")
+
+
 def _statistic(rule: Impute) -> Column:
     if rule.column == "categories":
         return F.mode(F.get("categories", F.lit(0)), deterministic=True)  # the most frequent first category
     column = F.col(rule.column)
     return {
-        "mean": F.avg(column.cast("decimal(28,8)")).cast("double"),
+        "mean": mean_of(rule.column),
         "median": F.median(column),
         "mode": F.mode(column, deterministic=True),
         "constant": F.first(column),

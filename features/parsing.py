@@ -7,9 +7,12 @@ the source's own columns. A parsed frame has typed columns and `reasons`, the ru
 from __future__ import annotations
 
 import datetime
+import operator
 import re
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
+from functools import reduce
+from types import UnionType
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -18,6 +21,9 @@ from pyspark.sql.types import (
     DataType,
     DateType,
     FractionalType,
+    MapType,
+    NumericType,
+    StringType,
     StructType,
     TimestampNTZType,
     TimestampType,
@@ -83,7 +89,22 @@ class Reader:
 
     def number(self, name: str) -> Column:
         """Finite double; null: missing or malformed."""
-        return as_number(self.text(name))
+        column = self._typed(name, NumericType)
+        return as_number(self.text(name)) if column is None else _finite(column.cast("double"))
+
+    def is_missing(self, name: str) -> Column:
+        """True: `text` is null. A typed column tells so without being written out as text."""
+        column = self._typed(name, NumericType | TimestampType | TimestampNTZType | DateType)
+        if column is None:
+            return self.text(name).isNull()
+        return column.isNull() | F.isnan(column) if self._typed(name, FractionalType) is not None else column.isNull()
+
+    def _typed(self, name: str, kind: type[DataType] | UnionType) -> Column | None:
+        """The column as the source types it; None: it is of another kind, or only a part of it is meant."""
+        mapping = self.columns.get(name)
+        if mapping is None or mapping.pattern is not None or not isinstance(mapping.from_, str):
+            return None
+        return field(mapping.from_) if isinstance(self.types[mapping.from_], kind) else None
 
     def list(self, name: str) -> Column:
         """Array of texts in source order, none twice; empty: missing.
@@ -119,8 +140,11 @@ def _trimmed(text: Column) -> Column:
 
 def as_number(text: Column) -> Column:
     """Finite double; null: no such number."""
-    number = F.when(text.rlike(_NUMBER), text.try_cast("double"))
-    return F.when(F.abs(number) != float("inf"), number)
+    return _finite(F.when(text.rlike(_NUMBER), text.try_cast("double")))
+
+
+def _finite(number: Column) -> Column:
+    return F.when(F.abs(number) < float("inf"), number)  # NaN is above infinity
 
 
 def as_time(column: Column, text: Column, type_: DataType, time: Time) -> Column:
@@ -165,12 +189,28 @@ def raw_text() -> Column:
 
 def encoding_broken(raw: DataFrame) -> Column:
     """True: a column holds a character that stands for bytes which the declared encoding does not have."""
-    return raw_text().contains(_REPLACEMENT)
+    texts, nested = [], []
+    for name, type_ in field_types(raw).items():
+        if isinstance(type_, StringType):
+            texts.append(field(name))
+        elif isinstance(type_, ArrayType | StructType | MapType):
+            nested.append(F.to_json(F.struct(field(name))))
+    found = any_of([text.contains(_REPLACEMENT) for text in texts + nested])
+    return F.when(F.col("line").isNotNull(), F.col("line").contains(_REPLACEMENT)).otherwise(found)
+
+
+def any_of(conditions: Sequence[Column]) -> Column:
+    """True: one of the conditions is; one that is null is not. Never null."""
+    return reduce(operator.or_, [F.coalesce(condition, F.lit(False)) for condition in conditions], F.lit(False))
 
 
 def reasons(rules: Sequence[tuple[str, Column]]) -> Column:
-    """Names of the rules whose condition is true; a condition that is null counts as kept."""
-    return F.array_compact(F.array(*[F.when(condition, F.lit(name)) for name, condition in rules]))
+    """Names of the rules whose condition is true; a condition that is null counts as kept.
+
+    Arrays are put together for rows that break a rule only: Spark does not compile what makes them, and most rows break none.
+    """
+    names = F.array_compact(F.array(*[F.when(condition, F.lit(name)) for name, condition in rules]))
+    return F.when(any_of([condition for _, condition in rules]), names).otherwise(F.array().cast("array<string>"))
 
 
 def line_reasons(raw: DataFrame, rules: Sequence[tuple[str, Column]]) -> Column:
@@ -181,12 +221,14 @@ def line_reasons(raw: DataFrame, rules: Sequence[tuple[str, Column]]) -> Column:
 
 def text_map(names: Sequence[str]) -> Column:
     """Map of the source's columns, without those that are blank."""
-    pairs = [
-        F.struct(F.lit(n).alias("key"), F.nullif(F.btrim(field(n).cast("string")), F.lit("")).alias("value")) for n in names
-    ]
-    if not pairs:
+    if not names:
         return F.create_map().cast("map<string,string>")
-    return F.map_from_entries(F.filter(F.array(*pairs), lambda pair: pair["value"].isNotNull()))
+    keys = [F.lit(name) for name in names]
+    values = [F.nullif(F.btrim(field(name).cast("string")), F.lit("")) for name in names]
+    pairs = [F.struct(key.alias("key"), value.alias("value")) for key, value in zip(keys, values, strict=True)]
+    filled = F.map_from_entries(F.filter(F.array(*pairs), lambda pair: pair["value"].isNotNull()))
+    whole = F.create_map(*[column for pair in zip(keys, values, strict=True) for column in pair])
+    return F.when(any_of([value.isNull() for value in values]), filled).otherwise(whole)  # compiled, unlike `filled`
 
 
 def parse_events(raw: DataFrame, source: EventSource, earliest: datetime.date, now: datetime.datetime) -> DataFrame:
@@ -196,7 +238,7 @@ def parse_events(raw: DataFrame, source: EventSource, earliest: datetime.date, n
         earliest: an event before this day, UTC, is refused.
         now: an event after this instant is refused.
     Returns:
-        PLACE, file_day, raw (text), event_id (the source's; null: none), user_id, item_id, event_type, value, event_time,
+        PLACE, file_day, line, fields, event_id (the source's; null: none), user_id, item_id, event_type, value, event_time,
         session_id, context, reasons.
     """
     read = Reader(raw, source.columns)
@@ -212,13 +254,22 @@ def parse_events(raw: DataFrame, source: EventSource, earliest: datetime.date, n
         text_map(source.context).alias("context"),
     )  # fmt: skip
     rules = [(f"{name}_missing", F.col(name).isNull()) for name in ("user_id", "item_id", "event_type")] + [
-        ("event_time_missing", read.text("event_time").isNull()),
-        ("event_time_malformed", read.text("event_time").isNotNull() & F.col("event_time").isNull()),
+        ("event_time_missing", read.is_missing("event_time")),
+        ("event_time_malformed", ~read.is_missing("event_time") & F.col("event_time").isNull()),
         ("event_time_early", F.col("event_time") < F.lit(datetime.datetime.combine(earliest, datetime.time(), datetime.UTC))),
         ("event_time_future", F.col("event_time") > F.lit(now)),
-        ("value_malformed", read.text("value").isNotNull() & F.col("value").isNull()),
+        ("value_malformed", ~read.is_missing("value") & F.col("value").isNull()),
     ]
     if source.event_types is not None:
         rules.append(("event_type_unknown", ~F.col("event_type").isin(*source.event_types)))
-    known = typed.withColumns({"reasons": line_reasons(raw, rules), "raw": raw_text()})
-    return known.drop("line", "broken", "fields")
+    return typed.withColumn("reasons", line_reasons(raw, rules)).drop("broken")
+
+
+def with_raw(events: DataFrame, of_accepted: bool) -> DataFrame:
+    """Puts `raw` for `line` and `fields`: the row as it goes to quarantine, null where it is accepted.
+
+    Args:
+        of_accepted: what is accepted here may be refused later, so it has its raw text too, at the cost of writing it out.
+    """
+    raw = raw_text() if of_accepted else F.when(F.size("reasons") > 0, raw_text())
+    return events.withColumn("raw", raw).drop("line", "fields")

@@ -19,21 +19,27 @@ _TIMELESS = ("line_broken", "event_time_early", "event_time_future")  # what eve
 
 def with_date(events: DataFrame) -> DataFrame:
     """Adds `date`: the event's day, UTC, where it could be read and is plausible; else its file's day; else UNDATED."""
-    plausible = ~F.arrays_overlap("reasons", F.array(*[F.lit(r) for r in _TIMELESS]))
-    day = F.coalesce(F.when(plausible, F.to_date("event_time")), F.col("file_day"), F.lit(UNDATED))
+    implausible = (F.size("reasons") > 0) & F.arrays_overlap("reasons", F.array(*[F.lit(r) for r in _TIMELESS]))
+    day = F.coalesce(F.when(~implausible, F.to_date("event_time")), F.col("file_day"), F.lit(UNDATED))
     return events.withColumn("date", day)
 
 
-def quarantined(rows_of: Mapping[str, DataFrame], run_id: str) -> DataFrame:
+def quarantined(rows_of: Mapping[str, DataFrame], places_of: Mapping[str, DataFrame], run_id: str) -> DataFrame:
     """The refused rows of all sources, as the table `quarantine`.
 
     Args:
-        rows_of: by source, every row of it, refused or not, since a position is counted over all of them: PLACE, raw,
-            reasons, and `date` (UNDATED where there is no such column).
+        rows_of: by source, rows with PLACE, raw, reasons, and `date` (UNDATED where there is no such column).
+        places_of: by source, PLACE of every row, refused or not, over which positions are counted; a source that is not
+            among them has its positions in `row`.
     """
     rows = reduce(DataFrame.unionByName, [_named(source, rows) for source, rows in rows_of.items()])
-    refused = rows.where(F.size("reasons") > 0).join(F.broadcast(_blocks(rows)), ["source", "file", "block"])
-    position = F.col("row") - F.col("first_row") + F.col("rows_before")
+    refused = rows.where(F.size("reasons") > 0)
+    position = F.col("row")
+    if places_of:
+        places = [rows.select(F.lit(source).alias("source"), *PLACE) for source, rows in places_of.items()]
+        blocks = F.broadcast(_blocks(reduce(DataFrame.unionByName, places)))
+        refused = refused.join(blocks, ["source", "file", "block"], "left")
+        position += F.coalesce(F.col("rows_before") - F.col("first_row"), F.lit(0))
     return conform(refused.withColumns({"position": position, "run_id": F.lit(run_id)}), QUARANTINE)
 
 

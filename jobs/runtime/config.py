@@ -44,11 +44,19 @@ class Scenario(BaseModel):
 
     @model_validator(mode="after")
     def cleaning_has_its_sources(self) -> Self:
-        needed = {f"clean.checks refers_to {c.refers_to}": c.refers_to for c in self.clean.checks if c.refers_to}
-        needed |= {f"clean.impute {i.column}": "users" if i.column == "age" else "items" for i in self.clean.impute}
-        missing = sorted(rule for rule, name in needed.items() if getattr(self.source, name) is None)
+        missing = self.clean.missing_sources(self.source)
         if missing:
             raise ValueError(f"what clean refers to must be in source. Received no source for: {', '.join(missing)}.")
+        return self
+
+    @model_validator(mode="after")
+    def outliers_are_of_the_training_period(self) -> Self:
+        until, valid_from = self.clean.training_until, self.sequences.split.valid_from
+        if self.clean.outliers_of("events") and until != valid_from:
+            raise ValueError(
+                "clean.training_until must be sequences.split.valid_from, as outliers of value are fitted on what trains. "
+                f"Received training_until={until}, valid_from={valid_from}."
+            )
         return self
 
     @model_validator(mode="after")

@@ -57,10 +57,10 @@ def test_a_check_that_warns_refuses_nothing(spark):
 @pytest.mark.parametrize(
     ("rule", "sentence"),
     [
-        ({"column": "user_id", "refers_to": "items"}, "only item_id refers to items. Received user_id."),
+        ({"column": "user_id", "refers_to": "items"}, "only item_id of events refers to items. Received user_id of events."),
         (
             {"column": "item_id", "between": [0, 1]},
-            "between is the rule for value, and for value only. Received column=item_id.",
+            "between is the rule for a number (value), and for no other. Received column=item_id.",
         ),
         ({"column": "item_id", "matches": "("}, "a pattern must be a regular expression"),
     ],

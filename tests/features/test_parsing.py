@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from features.parsing import Reader, parse_events
+from features.parsing import Reader, parse_events, with_raw
 from features.source_config import EventSource, Mapping, Time
 from tests.features.raw import EARLIEST, NOW, UTC, raw_frame
 
@@ -60,7 +60,8 @@ def test_a_refused_row_names_every_rule_that_it_broke(spark):
         ((None, None, None, None, None, None), ["line_broken"]),
     ]
     raw = raw_frame(spark, FIELDS, [r for r, _ in rows_and_reasons], broken=[len(rows_and_reasons) - 1])
-    parsed = parse_events(raw, source(event_types=["view", "buy"]), EARLIEST, NOW).orderBy("row").collect()
+    events = parse_events(raw, source(event_types=["view", "buy"]), EARLIEST, NOW)
+    parsed = with_raw(events, of_accepted=True).orderBy("row").collect()
     assert [r.reasons for r in parsed] == [reasons for _, reasons in rows_and_reasons]
     assert parsed[-1].raw == "a line"
     assert parsed[0].raw == '{"u":"u1","i":"i1","a":"view","v":"4.5","t":"1714564800","c":"web"}'

@@ -15,7 +15,7 @@ def test_positions_are_row_numbers_of_the_file_however_it_was_split(spark):
     rows = rows.withColumns(
         {"raw": F.lit("x"), "reasons": F.when(F.col("row") != 0, F.array(F.lit("bot"))).otherwise(F.array())}
     )
-    found = quarantined({"events": rows}, "run").orderBy("file", "position").collect()
+    found = quarantined({"events": rows}, {"events": rows}, "run").orderBy("file", "position").collect()
     assert [(r.file, r.position) for r in found] == [("a", 1), ("a", 2), ("a", 3), ("b", 0)]
     assert {r.date for r in found} == {UNDATED}
 

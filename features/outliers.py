@@ -1,0 +1,129 @@
+"""Numbers far from the others: refused, or clipped to the nearest bound.
+
+Bounds are fitted over all rows, and per group where a rule names one; they are rows of `statistics`, and what is applied is
+what is stored. A group that has no bounds of its own has those over all rows.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from features.clean_columns import CLEANED
+from features.clean_config import Outliers
+from features.duplicates import is_accepted
+from features.imputation import mean_of
+from features.marks import marked
+from features.schema import conform
+from features.tables import STATISTICS
+
+_HELD_BACK = 2  # newest events of a user, that leave_one_out keeps for validation and test
+
+
+def training_events(events: DataFrame, until: Column | None) -> DataFrame:
+    """The accepted events that bounds may be fitted on.
+
+    Args:
+        until: events before this instant; None: all but the two newest of each user, which leave_one_out holds back.
+    """
+    accepted = events.where(is_accepted())
+    if until is not None:
+        return accepted.where(F.col("event_time") < until)
+    newest = Window.partitionBy("user_id").orderBy(F.desc("event_time"))
+    return accepted.withColumn("_newer", F.rank().over(newest)).where(F.col("_newer") > _HELD_BACK)
+
+
+def fit(rows: DataFrame, rule: Outliers, until: Column | None = None) -> DataFrame:
+    """Rows of `statistics`: the lower and the upper bound of each group; none where there is no number.
+
+    Quantiles are exact, of numbers rounded to 4 significant digits: so many numbers need memory for the few thousand that
+    differ, and the order of the rows changes nothing. Mean and deviation are rounded to float32 for the same reason.
+
+    Args:
+        rows: of the training period only.
+        until: instant before which they end; None: they have no time, or no common one.
+    """
+    observed = rows.where(F.col(rule.column).isNotNull()).select(
+        _group(rule).alias("group"), F.col(rule.column).alias("number")
+    )
+    bounds = _bounds(rule).alias("bounds")
+    if rule.by is None:
+        found = observed.groupBy("group").agg(bounds)
+    else:
+        both = observed.rollup("group").agg(bounds, F.grouping("group").alias("all"))
+        found = both.where((F.col("all") == 1) | F.col("group").isNotNull())
+    rows_of_bounds = [
+        F.struct(F.lit(name).alias("statistic"), F.col("bounds")[i].alias("number")) for i, name in enumerate(rule.statistics)
+    ]
+    numbers = found.select(F.coalesce("group", F.lit("")).alias("group"), F.inline(F.array(*rows_of_bounds)))
+    return conform(
+        numbers.where(F.col("number").isNotNull()).withColumns(
+            {
+                "owner": F.lit(rule.table),
+                "column": F.lit(rule.column),
+                "label": F.lit(None).cast("string"),
+                "fitted_until": (F.lit(None) if until is None else until).cast("timestamp"),
+            }
+        ),
+        STATISTICS,
+    )
+
+
+def with_outliers(rows: DataFrame, rule: Outliers, statistics: DataFrame) -> DataFrame:
+    """Refuses accepted rows whose number is out of bounds, as `<column>_outlier`, or clips the number to the nearest bound.
+
+    What was clipped stands in the row's map of further columns (context, attributes) as `<column>_before_clipping`.
+    """
+    number, further = F.col(rule.column), CLEANED[rule.table].map
+    bounded = _with_bounds(rows, rule, statistics)
+    outside = is_accepted() & ~number.between(F.col("_low"), F.col("_high"))
+    if rule.then == "quarantine":
+        refused = F.when(outside, F.array(F.lit(f"{rule.column}_outlier"))).otherwise(F.col("reasons"))
+        return bounded.withColumn("reasons", refused).drop("_low", "_high")
+    mark = marked(further, f"{rule.column}_before_clipping", number.cast("string"))
+    return bounded.withColumns(
+        {
+            further: F.when(outside, mark).otherwise(F.col(further)),
+            rule.column: F.when(outside, F.greatest(F.least(number, "_high"), "_low")).otherwise(number),
+        }
+    ).drop("_low", "_high")
+
+
+def _with_bounds(rows: DataFrame, rule: Outliers, statistics: DataFrame) -> DataFrame:
+    """Adds _low and _high, null where nothing was fitted."""
+    low, high = (F.max(F.when(F.col("statistic") == name, F.col("number"))) for name in rule.statistics)
+    bounds = statistics.groupBy("group").agg(F.struct(low.alias("low"), high.alias("high")).alias("bounds"))
+    overall = bounds.where(F.col("group") == "").select(F.col("bounds").alias("_overall"))
+    joined = rows.join(F.broadcast(overall), F.lit(True), "left")
+    best = F.col("_overall")
+    if rule.by is not None:
+        groups = bounds.where(F.col("group") != "").select(F.col("group").alias("_group"), F.col("bounds").alias("_of_group"))
+        joined = joined.join(F.broadcast(groups), _group(rule) == F.col("_group"), "left")
+        best = F.coalesce("_of_group", "_overall")
+    found = joined.withColumns({"_low": best["low"], "_high": best["high"]})
+    return found.drop("_overall", "_group", "_of_group")
+
+
+def _group(rule: Outliers) -> Column:
+    if rule.by is None:
+        return F.lit("")
+    return F.get("categories", F.lit(0)) if rule.by == "categories" else F.col(rule.by)
+
+
+def _bounds(rule: Outliers) -> Column:
+    """Array of the lower and the upper bound."""
+    if rule.rule == "z_score":
+        mean, std = mean_of("number"), F.stddev_pop("number")
+        low, high = mean - rule.width * std, mean + rule.width * std
+        return F.array(*[bound.cast("float").cast("double") for bound in (low, high)])
+    if rule.rule == "quantile":
+        return F.percentile(_to_4_digits("number"), list(rule.fractions))
+    quartiles = F.percentile(_to_4_digits("number"), [0.25, 0.75])
+    width = F.lit(rule.width) * (quartiles[1] - quartiles[0])
+    return F.array(quartiles[0] - width, quartiles[1] + width)
+
+
+def _to_4_digits(name: str) -> Column:
+    number = F.col(name)
+    scale = F.pow(F.lit(10.0), 3 - F.floor(F.log10(F.abs(number))))
+    return F.when(F.abs(number).between(1e-100, 1e100), F.round(number * scale) / scale).otherwise(number)

@@ -1,0 +1,1 @@
+"""What clean_events is made of: labelled rows, fitted statistics, counts and limits."""

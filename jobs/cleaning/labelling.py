@@ -1,0 +1,93 @@
+"""Raw rows of each source, typed and with every reason to refuse them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+from pyspark.storagelevel import StorageLevel
+
+from features.caps import with_caps
+from features.carrying import with_carried_forward
+from features.checks import with_checks, with_unique
+from features.clean_columns import Table
+from features.clean_config import CleanConfig
+from features.duplicates import is_accepted, with_duplicate
+from features.entities import parse_items, parse_tags, parse_users
+from features.outliers import with_outliers
+from features.parsing import PLACE, parse_events, with_raw
+from features.quarantine import with_date
+from features.source_config import EventSource
+from jobs.cleaning.statistics import Statistics
+from jobs.runtime.job import Run
+from jobs.runtime.sources import read_raw
+
+
+@dataclass(frozen=True)
+class LabelledEvents:
+    """Every raw event stands in one of the two frames, `refused` or `compared`; all of them in `checked`."""
+
+    checked: DataFrame  # each row by itself
+    refused: DataFrame  # of these, the ones that are refused
+    compared: DataFrame  # the others, beside each other: repetitions, caps, outliers
+    refused_late: bool  # comparing may refuse rows too, so that `compared` is kept until the end of the run
+
+
+def label_entities(run: Run, statistics: Statistics) -> dict[str, DataFrame]:
+    """The sources of items, users and tags that there are; each is read once and kept until the end of the run."""
+    source, clean, rows = run.config.source, run.config.clean, {}
+    if source.items is not None:
+        raw = read_raw(run.spark, "items", source.items, run.start, run.end)
+        rows["items"] = _bounded(run, "items", parse_items(raw, source.items, clean.checks_of("items")), statistics)
+    if source.users is not None:
+        raw = read_raw(run.spark, "users", source.users, run.start, run.end)
+        rows["users"] = _bounded(run, "users", parse_users(raw, source.users, clean.checks_of("users")), statistics)
+    if source.tags is not None:
+        raw = read_raw(run.spark, "tags", source.tags, run.start, run.end)
+        rows["tags"] = parse_tags(raw, source.tags, rows["items"].where(is_accepted())).persist(StorageLevel.MEMORY_AND_DISK)
+    return rows
+
+
+def _bounded(run: Run, table: Table, parsed: DataFrame, statistics: Statistics) -> DataFrame:
+    rows = parsed.persist(StorageLevel.MEMORY_AND_DISK)
+    for rule in run.config.clean.outliers_of(table):
+        rows = with_outliers(rows, rule, statistics.of(rule, rows.where(is_accepted())))
+    return rows
+
+
+def label_events(run: Run, entities: dict[str, DataFrame], statistics: Statistics) -> LabelledEvents:
+    source, clean = run.config.source.events, run.config.clean
+    raw = read_raw(run.spark, "events", source, run.start, run.end)
+    parsed = parse_events(raw, source, clean.earliest, run.row.started_at)
+    known = {name: rows.where(is_accepted()) for name, rows in entities.items()}
+    late = _refuses_late(clean)
+    checked = with_date(with_raw(with_checks(parsed, clean.checks_of("events"), known), of_accepted=late)).drop("file_day")
+    compared = _compared(_narrow(checked.where(is_accepted()), source, clean, late), clean, statistics, checked)
+    if late:
+        compared = compared.persist(StorageLevel.MEMORY_AND_DISK)
+    return LabelledEvents(checked, checked.where(~is_accepted()), compared, late)
+
+
+def places_of(run: Run, rows: dict[str, DataFrame]) -> dict[str, DataFrame]:
+    """The sources whose positions must be counted: Parquet tells the number of a row."""
+    return {name: frame.select(*PLACE) for name, frame in rows.items() if getattr(run.config.source, name).format != "parquet"}
+
+
+def _refuses_late(clean: CleanConfig) -> bool:
+    refusing = [o for o in clean.outliers_of("events") if o.then == "quarantine"]
+    return bool(clean.caps or refusing or [c for c in clean.checks_of("events") if c.rule == "unique"])
+
+
+def _narrow(accepted: DataFrame, source: EventSource, clean: CleanConfig, late: bool) -> DataFrame:
+    """Without the columns that say the same of every row: the rows are about to be sent and sorted."""
+    unmapped = {c for c in ("event_id", "value", "session_id") if c not in source.columns and c not in clean.duplicates.keys}
+    marks = clean.outliers_of("events") or clean.imputed_of("events")
+    return accepted.drop(*unmapped, *([] if source.context or marks else ["context"]), *([] if late else ["raw"]))
+
+
+def _compared(accepted: DataFrame, clean: CleanConfig, statistics: Statistics, checked: DataFrame) -> DataFrame:
+    by_user = accepted.repartition("user_id")  # the one time that events move
+    events = with_unique(with_duplicate(by_user, clean.duplicates), clean.checks_of("events"))
+    for rule in clean.outliers_of("events"):
+        events = with_outliers(events, rule, statistics.of(rule, checked))
+    return with_carried_forward(with_caps(events, clean.caps), clean.imputed_of("events"))

@@ -1,0 +1,68 @@
+"""The numbers that cleaning is fitted with: fitted by a run over everything, reused verbatim by a run over days."""
+
+from __future__ import annotations
+
+import datetime
+from functools import reduce
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from features import imputation, outliers
+from features.clean_config import Impute, Outliers
+from features.outliers import training_events
+from jobs.runtime.job import Run
+from jobs.runtime.warehouse import equals
+
+OWNERS = ("events", "items", "users")
+_NAME = ("owner", "column", "statistic")
+
+
+class Statistics:
+    """The rows of `statistics` that this run cleans with."""
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.fitted = run, 0
+        self.used: list[DataFrame] = []
+        self.stored: DataFrame | None = None
+        clean = run.config.clean
+        if run.start is not None and (clean.impute or clean.outliers) and run.exists("statistics"):
+            self.stored = run.newest("statistics").where(F.col("owner").isin(*OWNERS))
+        self.names = (
+            {tuple(row) for row in self.stored.select(*_NAME).distinct().collect()} if self.stored is not None else set()
+        )
+
+    def of(self, rule: Impute | Outliers, rows: DataFrame) -> DataFrame:
+        """Rows of `statistics` for one rule: stored ones where the run has dates and they were declared alike.
+
+        Args:
+            rows: what they are fitted on where they are not stored.
+        """
+        constant = isinstance(rule, Impute) and rule.with_ == "constant"
+        if not constant and {(rule.table, rule.column, name) for name in rule.statistics} <= self.names:
+            assert self.stored is not None  # noqa: S101  # names come from it
+            mine = (F.col("owner") == rule.table) & (F.col("column") == rule.column) & F.col("statistic").isin(*rule.statistics)
+            found = self.stored.where(mine)
+        else:
+            found = self._fit(rule, rows).coalesce(1).persist()  # once: it is applied, stored and grouped by later rules
+            self.fitted += 1
+        self.used.append(found)
+        return found
+
+    def write(self) -> None:
+        """Replaces what cleaning has stored. A run that has fitted nothing leaves the table as it is."""
+        run = self.run
+        if run.start is not None and not self.fitted and run.exists("statistics"):
+            return
+        empty = run.spark.createDataFrame([], run.table("statistics").schema)
+        rows = reduce(DataFrame.unionByName, self.used, empty).coalesce(1)
+        run.write("statistics", rows, " OR ".join(f"({equals(owner=owner)})" for owner in OWNERS))
+
+    def _fit(self, rule: Impute | Outliers, rows: DataFrame) -> DataFrame:
+        if isinstance(rule, Impute):
+            return imputation.fit(rows, rule)
+        if rule.table != "events":
+            return outliers.fit(rows, rule)
+        day = self.run.config.clean.training_until
+        until = None if day is None else F.lit(datetime.datetime.combine(day, datetime.time(), datetime.UTC))
+        return outliers.fit(training_events(rows, until), rule, until)

@@ -1,0 +1,146 @@
+"""How many rows of each source became what, counted beside the writes, and the limits that the numbers keep."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from pyspark.sql import Column, DataFrame, Observation
+from pyspark.sql import functions as F
+
+from features.duplicates import is_accepted
+from features.errors import ContractError, NoInputError
+from jobs.runtime.job import Run
+from jobs.runtime.warehouse import between
+
+KINDS = ("exact", "conflicting", "near")  # of duplicates
+
+
+@dataclass
+class Tally:
+    """Rows of one source by what became of them."""
+
+    rows: int = 0  # of the run's dates
+    outside: int = 0  # of other dates, or of none in a run with dates
+    refused: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)  # a row with two reasons counts under both
+    warnings: Counter[str] = field(default_factory=Counter)
+
+
+class Counting:
+    """Counts the rows of one source while they pass on their way into `quarantine`."""
+
+    def __init__(self, run: Run, name: str) -> None:
+        self.run, self.name = run, name
+        self.seen: list[Observation] = []
+        table = [c for c in run.config.clean.checks if c.table == name]
+        self.warnings = sorted({c.reason for c in table if c.otherwise == "warn"})
+
+    def watch(self, rows: DataFrame) -> DataFrame:
+        observation = Observation()
+        self.seen.append(observation)
+        is_inside = inside(self.run) if "date" in rows.columns else F.lit(True)
+        counts = [
+            F.count_if(is_inside).alias("rows"),
+            F.count_if(~is_inside).alias("outside"),
+            F.count_if(is_inside & ~is_accepted()).alias("refused"),
+        ]
+        if "warnings" in rows.columns:
+            warned = [F.count_if(is_inside & F.array_contains("warnings", w)) for w in self.warnings]
+            counts += [count.alias(f"warned {w}") for count, w in zip(warned, self.warnings, strict=True)]
+        return rows.observe(observation, *counts)
+
+    def tally(self) -> Tally:
+        """After the write; the reasons are read from what was written."""
+        found = Counter[str]()
+        for observation in self.seen:
+            found.update(observation.get)
+        warnings = Counter({w: found[f"warned {w}"] for w in self.warnings if found[f"warned {w}"]})
+        tally = Tally(found["rows"], found["outside"], found["refused"], warnings=warnings)
+        if tally.refused:
+            rows = self.run.read("quarantine").where(F.col("source") == self.name)
+            groups = (rows.where(inside(self.run)) if self.name == "events" else rows).groupBy("reasons").count()
+            for reasons, count in groups.collect():
+                tally.reasons.update(dict.fromkeys(reasons, count))
+        self._record(tally)
+        return tally
+
+    def _record(self, tally: Tally) -> None:
+        run, name = self.run, self.name
+        run.count(f"{name}_rows", tally.rows)
+        if tally.outside:
+            run.count(f"{name}_outside_dates", tally.outside)
+        for prefix, numbers in (("refused", tally.reasons), ("warned", tally.warnings)):
+            for key, number in sorted(numbers.items()):
+                run.count(f"{name}_{prefix}_{key}", number)
+        run.log("counted", source=name, rows=tally.rows, refused=tally.refused, reasons=dict(tally.reasons))
+
+
+class Repetitions:
+    """Counts the repeated events of the run's dates while the others pass on their way into `events`."""
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.observation = run, Observation()
+
+    def watch(self, compared: DataFrame) -> DataFrame:
+        repeated = inside(self.run) & is_accepted()
+        return compared.observe(
+            self.observation, *[F.count_if(repeated & (F.col("duplicate") == kind)).alias(kind) for kind in KINDS]
+        )
+
+    def record(self) -> int:
+        """After the write: how many there were."""
+        found = self.observation.get
+        for kind in sorted(kind for kind in KINDS if found[kind]):
+            self.run.count(f"events_duplicates_{kind}", found[kind])
+        return sum(found.values())
+
+
+def inside(run: Run) -> Column:
+    """True: the row is of the run's days. In a run over everything that is every row, also one without a day."""
+    return F.lit(True) if run.start is None or run.end is None else F.expr(between("date", run.start, run.end))
+
+
+def count_imputed(run: Run, table: str, columns: list[str]) -> None:
+    """Counts what was filled in a table that this run has written."""
+    if not columns:
+        return
+    flags = run.read(table).agg(*[F.count_if(f"{column}_imputed").alias(column) for column in columns]).head()
+    for column, number in flags.asDict().items() if flags else ():
+        run.count(f"{table}_imputed_{column}", number)
+
+
+def check_found(run: Run, name: str, tally: Tally) -> None:
+    """Raises NoInputError where the source has no row of the run's days."""
+    if not tally.rows:
+        instead = "nothing" if tally.outside == 0 else f"{tally.outside} rows of other or no dates"
+        raise NoInputError(f"{name}: there must be rows{_days(run, name)}. Found {instead} in {_path(run, name)}.")
+
+
+def check_kept(run: Run, written: int) -> None:
+    """Raises NoInputError where every event repeats one of another day."""
+    if not written:
+        found = f"Found only duplicates of rows of other dates in {_path(run, 'events')}."
+        raise NoInputError(f"events: there must be rows{_days(run, 'events')}. {found}")
+
+
+def check_refused(run: Run, name: str, tally: Tally) -> None:
+    """Raises ContractError where too many rows were refused, or one by a check that must not fail."""
+    found = f"Refused {tally.refused} of {tally.rows}: {dict(tally.reasons.most_common())}. See {run.path('quarantine')}."
+    if tally.refused == tally.rows:
+        raise ContractError(f"{name}: every row was refused. {found}")
+    limit = run.config.clean.max_refused
+    if tally.refused > limit * tally.rows:
+        raise ContractError(f"{name}: at most {limit:.1%} of the rows may be refused (clean.max_refused). {found}")
+    failing = {c.reason for c in run.config.clean.checks if c.otherwise == "fail" and c.table == name}
+    failed = sorted(failing & tally.reasons.keys())
+    if failed:
+        raise ContractError(f"{name}: no row may break {', '.join(failed)} (clean.checks, otherwise: fail). {found}")
+
+
+def _days(run: Run, name: str) -> str:
+    return f" from {run.start} to {run.end}" if run.start is not None and name == "events" else ""
+
+
+def _path(run: Run, name: str) -> str:
+    return str(getattr(run.config.source, name).path)
