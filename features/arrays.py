@@ -38,9 +38,10 @@ def as_arrays(steps: DataFrame, keys: list[str], columns: dict[str, str], *more:
     return grouped.withColumns(arrays).drop("steps")
 
 
-def padded(rows: DataFrame, columns: dict[str, str], features: int) -> DataFrame:
+def padded(rows: DataFrame, columns: dict[str, str]) -> DataFrame:
     """Fills the arrays up to `length` entries (`user_features` to length x features)."""
     missing = F.col("length") - F.col("events")
+    features = (F.size("user_features") / F.col("events")).cast("int")
     zeros = {name: F.lit(0.0).cast("float") if name in _FLOATS else F.lit(0) for name in columns}
     filled = {name: F.concat(name, F.array_repeat(zero, missing)) for name, zero in zeros.items()}
     padding = F.array_repeat(F.lit(0.0).cast("float"), missing * features)

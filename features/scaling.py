@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 # Counts and sums are spread over orders of magnitude: their logarithm is what is scaled.
-_LOGARITHMIC = re.compile(r"_(count|sum)_\d+d$")
+_LOGARITHMIC = re.compile(r"_(count|sum)_\d+d$|_decayed_(count|sum)_")
 
 
 @dataclass(frozen=True)

@@ -113,8 +113,3 @@ def _reason(feature: Measured, rule: Selection) -> str:
     if feature.information < rule.min_information:
         return f"{feature.information:.4f} nats of the label"
     return ""
-
-
-def kept(choices: Mapping[str, Choice], names: Sequence[str]) -> tuple[str, ...]:
-    """The names that are kept, in their order; a feature that was never judged is kept."""
-    return tuple(name for name in names if name not in choices or choices[name].kept)

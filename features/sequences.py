@@ -11,7 +11,7 @@ from features.arrays import HISTORY, TARGETS, as_arrays, padded
 from features.order import with_positions
 from features.sequences_config import SequencesConfig
 from features.splits import SPLITS
-from features.steps import encode, feature_names, with_requests, with_user_features
+from features.steps import encode, with_requests, with_user_features
 from features.vocabularies import Vocabularies, known
 
 
@@ -82,7 +82,7 @@ def training_examples(
         F.count_if(~F.col("featured")).alias("unfeatured"),
     )
     lengths = [F.when(F.col("events") <= length, length) for length in length_buckets(config)]
-    rows = padded(rows.withColumn("length", F.coalesce(*lengths)), columns, len(feature_names(user_features)))
+    rows = padded(rows.withColumn("length", F.coalesce(*lengths)), columns)
     example_id = F.concat_ws("|", "user_id", "example_split", "window")
     return _with_user_index(rows.withColumn("example_id", example_id), vocabularies).withColumnRenamed("example_split", "split")
 
@@ -112,7 +112,7 @@ def latest_windows(
     steps = with_requests(encode(past, vocabularies, statistics), as_of)
     newest = steps.where(F.col("user_events") - F.col("position") <= config.max_length)
     rows = as_arrays(with_user_features(newest, user_features, statistics), ["user_id"], HISTORY)
-    rows = padded(rows.withColumn("length", F.lit(config.max_length)), HISTORY, len(feature_names(user_features)))
+    rows = padded(rows.withColumn("length", F.lit(config.max_length)), HISTORY)
     return _with_user_index(rows.drop("length"), vocabularies)
 
 

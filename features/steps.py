@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Mapping
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import NumericType
 
 from features.order import user_order
-from features.scaling import scale, z_scores
+from features.scaling import ZScore, scale, z_scores
 from features.vocabularies import Vocabularies, known
 
 GAP_BUCKETS = 32  # 0 padding or no event before, else 1 + floor(log2(1 + seconds)), at most GAP_BUCKETS - 1
-_ZERO_WITHOUT_EVENTS = re.compile(r"_(count|sum|frequency)_\d+d$")  # the other features are null then
+# Features that are 0 for a user without a past, who has no row; the others are null then. A test holds it to declarations.
+ZERO_WITHOUT_EVENTS = re.compile(r"_(count|sum|frequency|distinct|distinct_sketch)_\d+d$|_decayed_(count|sum)_")
 
 
-def feature_names(user_features: DataFrame) -> list[str]:
-    """The user features that are one number, in the order of the table: tables.model_features of its declarations."""
-    return [f.name for f in user_features.schema if isinstance(f.dataType, NumericType)]
+def feature_names(user_features: DataFrame, fitted: Mapping[str, ZScore]) -> list[str]:
+    """The user features that the model sees, in the order of the table: those that are one number and that were fitted."""
+    return [f.name for f in user_features.schema if isinstance(f.dataType, NumericType) and f.name in fitted]
 
 
 def gap_bucket(earlier: Column, later: Column) -> Column:
@@ -88,10 +90,11 @@ def with_user_features(steps: DataFrame, user_features: DataFrame, statistics: D
 
     Without a row, the features are those of a user without a past.
     """
-    names, fitted = feature_names(user_features), z_scores(statistics, "user_features")
+    fitted = z_scores(statistics, "user_features")
+    names = feature_names(user_features, fitted)
     rows = user_features.select("user_id", F.col("date").alias("request_date"), *names, F.lit(True).alias("featured"))
     joined = steps.join(rows, ["user_id", "request_date"], "left").withColumns(
-        {name: F.coalesce(name, F.lit(0)) for name in names if _ZERO_WITHOUT_EVENTS.search(name)}
+        {name: F.coalesce(name, F.lit(0)) for name in names if ZERO_WITHOUT_EVENTS.search(name)}
         | {"featured": F.coalesce("featured", F.lit(False))}
     )
     features = F.array(*[scale(name, fitted) for name in names]) if names else F.array().cast("array<float>")

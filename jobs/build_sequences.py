@@ -1,6 +1,7 @@
 """Build the sequences that the model learns from and is judged by, with the vocabularies and statistics they are encoded in.
 
 Reads   events, items, user_features      events up to the last day of the run; user_features of every day with events
+        feature_selection                 which of them the model sees; all, where there is no such table
         users                             where content.user declares something
 Writes  item_vocabulary, user_vocabulary, label_vocabulary   new entries are appended, an index never changes
         statistics                        owners sequences, user_features, item_content, user_content: replaced
@@ -57,8 +58,16 @@ def build(run: Run) -> None:
         _check_fitted(run, statistics, end)
         check_events(events)
         check_examples(examples, config.split, start_of(run.as_of()))
-    features = len(model_features(run.config.features.user))
-    run.write("sequences", spread(conform(examples, run.table("sequences")), rows, features))
+    run.write("sequences", spread(conform(examples, run.table("sequences")), rows, len(_user_features(run))))
+
+
+def _user_features(run: Run) -> tuple[str, ...]:
+    """The features that the model sees: those of users that are one number, without what the selection has left out."""
+    names = model_features(run.config.features.user)
+    if not run.exists("feature_selection"):
+        return names
+    dropped = run.read("feature_selection").where("table = 'user_features' AND NOT kept").select("feature").collect()
+    return tuple(name for name in names if name not in {row["feature"] for row in dropped})
 
 
 def _events(run: Run) -> DataFrame:
@@ -72,7 +81,7 @@ def _statistics(run: Run, events: DataFrame, declared: Sequence[Content], end: i
     train = events.where(F.col("split") == "train")
     days = train.where(F.col("position") > 0).select("user_id", "date").distinct()
     features = run.read("user_features").join(days, ["user_id", "date"], "left_semi")
-    fitted = [fit(features, "user_features", model_features(run.config.features.user), end)]
+    fitted = [fit(features, "user_features", _user_features(run), end)]
     fitted += contents.fit_contents(run, declared, train, end)
     if run.config.source.events.value == "explicit":  # an implicit value is no rating to learn from
         fitted.append(fit(train, "sequences", ["value"], end))
@@ -132,7 +141,7 @@ def _account(run: Run, events: DataFrame, examples: DataFrame) -> dict[tuple[str
 JOB = Job(
     "build_sequences",
     build,
-    reads=("events", "items", "users", "user_features"),
+    reads=("events", "items", "users", "user_features", "feature_selection"),
     writes=(
         "item_vocabulary", "user_vocabulary", "label_vocabulary", "statistics", "projections", "item_content", "user_content",
         "sequences",

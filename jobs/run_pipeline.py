@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from pyspark.sql import SparkSession
 
-from jobs import build_features, build_sequences, clean_events, evaluate_model, score_users, train_model
+from jobs import build_features, build_sequences, clean_events, evaluate_model, profile_features, score_users, train_model
 from jobs.runtime.arguments import Arguments
 from jobs.runtime.config import Scenario
 from jobs.runtime.job import run_command
@@ -21,6 +21,7 @@ from jobs.runtime.summary import print_summary
 STEPS = (
     clean_events.JOB,
     build_features.JOB,
+    profile_features.JOB,
     build_sequences.JOB,
     train_model.JOB,
     score_users.JOB,

@@ -24,7 +24,7 @@ MOMENTS = {
 DONE = {  # when a job is killed: the jobs before it that an earlier attempt has brought to an end
     "clean_events": [],
     "build_sequences": [],
-    "score_users": ["clean_events", "build_features"],
+    "score_users": ["clean_events", "build_features", "profile_features"],
 }
 # A killed run leaves a version more of the tables that it had written, and models are named by the versions they saw.
 NAMED_BY_VERSION = {"model_id", "inputs"}

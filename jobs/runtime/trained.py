@@ -15,6 +15,7 @@ from features.declared_tables import model_features
 from features.errors import ContractError, NoInputError
 from features.fitted import Fitted
 from features.labels import label_slots
+from features.scaling import z_scores
 from jobs.runtime.contents import encoded, item_contents
 from jobs.runtime.files import fetch
 from jobs.runtime.job import Run
@@ -91,10 +92,11 @@ def _local(run: Run, export_path: str) -> Path:
 
 
 def _check_sizes(run: Run, trained: Trained) -> None:
+    declared = set(model_features(run.config.features.user))  # more than the model was trained with does no harm
     sizes, config, content = trained.exported.card["sizes"], run.config.sequences, run.config.content.item
     expected = {
         "max_length": config.max_length,
-        "user_features": len(model_features(run.config.features.user)),
+        "user_features": len(z_scores(as_trained(run, trained, "statistics"), "user_features").keys() & declared),
         "item_categories": config.max_categories if has_categories(content) else 0,
         "item_numbers": width(content),
         "item_label_slots": label_slots(content),

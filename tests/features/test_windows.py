@@ -7,9 +7,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from features.declared_tables import feature_table
+from features.declared_tables import feature_columns, feature_table
 from features.features_config import Feature, FeaturesConfig, Ratio, longest_window, windows_of
 from features.schema import conform
+from features.steps import ZERO_WITHOUT_EVENTS
 from features.tiles import day_tiles
 from features.windows import every_key, trailing_features
 from tests.features.oracle import expected
@@ -162,3 +163,8 @@ def test_a_key_that_is_asked_for_on_the_day_of_its_tile_has_one_row(spark):
 def test_the_longest_window_says_how_far_tiles_are_read_back():
     assert longest_window((Feature(count="events", days=(7, 90)), Feature(sum="value", days=(30,)))) == 90
     assert longest_window(()) == 0
+
+
+def test_the_features_that_are_zero_without_a_past_are_those_whose_column_is_never_null():
+    numbers = [c for c in feature_columns(EVERY_OPERATION) if c.type in ("int", "bigint", "double")]
+    assert {c.name for c in numbers if not c.nullable} == {c.name for c in numbers if ZERO_WITHOUT_EVENTS.search(c.name)}

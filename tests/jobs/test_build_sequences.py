@@ -1,9 +1,11 @@
 import pytest
 
+from features.profile_tables import FEATURE_SELECTION
 from features.schema import conform
 from features.tables import SEQUENCES
 from jobs import build_features
 from jobs.build_sequences import main
+from jobs.runtime.warehouse import Warehouse
 from tests.features.rows import Event, at, random_events
 from tests.jobs.feature_warehouse import FeatureWarehouse
 
@@ -85,3 +87,17 @@ def test_explicit_values_are_scaled_and_learned(house):
     assert main(["--config", house.conf(source={"events": events | {"columns": columns}})]) == 0
     assert house.table("statistics").where("owner = 'sequences' and column = 'value'").count() == 2
     assert any(any(r["target_value_weights"]) for r in house.table("sequences").collect())
+
+
+def test_a_feature_that_was_left_out_is_in_no_tensor_and_no_statistic(spark, tmp_path):
+    house = FeatureWarehouse(spark, tmp_path)
+    house.write(EVENTS, ITEMS)
+    assert build_features.main(["--config", house.conf()]) == 0
+    left_out = ("user_features", "events_recency_5d", False, "two different values", 0.0, 2, 0.0, 0)
+    Warehouse(spark, f"{tmp_path}/warehouse").write(
+        FEATURE_SELECTION, spark.createDataFrame([left_out], FEATURE_SELECTION.schema)
+    )
+    assert main(["--config", house.conf()]) == 0
+    fitted = house.table("statistics").where("owner = 'user_features'").select("column").distinct().collect()
+    assert [row["column"] for row in fitted] == ["events_count_3d"]
+    assert all(len(row["user_features"]) == row["length"] for row in house.table("sequences").collect())
