@@ -1,7 +1,12 @@
+import re
+from pathlib import Path
+
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from features.content_config import ContentConfig, label_fields, number_fields
+from features.content_fields import Bucket, Cross, Labels, Number, Text, Vector
 
 EVERYTHING = {
     "item": [
@@ -25,6 +30,13 @@ def test_what_is_declared_is_read_and_written_in_the_same_words():
     assert [f.name for f in label_fields(config.item)] == ["tags", "brand", "price_bucket", "categories_x_price_bucket"]
     assert [f.name for f in number_fields(config.item)] == ["price", "age", "title_and_text", "media"]
     assert config.attributes("item") == {"brand"}
+
+
+def test_the_example_in_the_documentation_is_accepted():
+    text = (Path(__file__).parents[2] / "docs" / "content.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    config = ContentConfig.model_validate(yaml.safe_load(example)["content"])
+    assert {type(field) for field in config.item} == {Labels, Number, Bucket, Cross, Text, Vector}
 
 
 def test_by_default_items_have_categories_the_logarithm_of_the_price_and_the_year():

@@ -200,6 +200,18 @@ def test_users_are_encoded_as_items_are(spark):
     assert {u: r["numbers"] for u, r in found.items()} == {"u": [-1, 1], "v": [1, 1], "w": [0, 0]}
 
 
+def test_where_nothing_is_declared_nothing_is_fitted_and_items_are_empty(spark):
+    items = items_frame(spark, {"a": FITTED["a"]})
+    statistics = conform(fit_statistics(items, (), "item_content", UNTIL), STATISTICS)
+    assert statistics.isEmpty()
+    indices, labels = (
+        spark.createDataFrame([("a", 2)], ITEM_VOCABULARY.schema),
+        spark.createDataFrame([], LABEL_VOCABULARY.schema),
+    )
+    rows = encoded_items(items, indices, labels, (), Fitted("item_content", statistics), max_categories=2)
+    assert {(row["item_id"], *map(len, row[2:])) for row in rows.collect()} == {("", 0, 0, 0, 0), ("a", 0, 0, 0, 0)}
+
+
 def test_what_was_fitted_says_until_when_its_data_went(fitted):
     for table in (fitted.statistics, fitted.projections):
         assert [row[0] for row in table.select(F.unix_micros("fitted_until")).distinct().collect()] == [UNTIL]

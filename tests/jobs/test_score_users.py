@@ -130,6 +130,28 @@ def test_a_grown_vocabulary_is_scored_by_content_and_seen_items_may_stay(tiny: T
     assert [row["rank"] for row in lists["u1"]] == list(range(1, 10))
 
 
+def _with_year(tiny: Tiny, mean: float, std: float) -> None:
+    """Statistics that scale the year of items by these."""
+    year = {"owner": "item_content", "column": "year", "group": "", "label": None, "fitted_until": tw.DAY0}
+    rows = [row.asDict() for row in tiny.table("statistics").where("owner <> 'item_content'").collect()]
+    tiny.write("statistics", rows + [year | {"statistic": s, "number": n} for s, n in (("mean", mean), ("std", std))])
+
+
+def test_items_are_encoded_by_the_numbers_that_the_model_was_trained_with(tiny: Tiny) -> None:
+    _with_year(tiny, mean=1990.0, std=10.0)
+    model = tw.with_model(tiny, "m2", seed=8)
+    _with_year(tiny, mean=1000.0, std=1.0)
+    assert score_users.main(["--config", tiny.conf]) == 0
+    now = tw.content_of(tiny)
+    now.categories[FIRST:] = (2, 0)  # all items are of category a, have a price that was not scaled, and are of 2000
+    now.numbers[:FIRST], now.numbers[FIRST:] = 0, (0, 1, 1, 1)
+    expected = dict(zip(ITEMS, model.item_vectors(now).numpy()[FIRST:], strict=True))
+    found = {row["item_id"]: row["vector"] for row in tiny.table("item_vectors").where("model_id = 'm2'").collect()}
+    assert found.keys() == expected.keys()
+    for item_id, vector in found.items():
+        np.testing.assert_allclose(vector, expected[item_id], atol=1e-5)
+
+
 def test_where_all_users_are_cold_all_go_down_the_chain(tiny: Tiny) -> None:
     tiny.write("events", [tw.event("stranger", "gone", 7)])
     assert score_users.main(["--config", tiny.conf]) == 0
