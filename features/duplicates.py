@@ -31,6 +31,8 @@ def is_kept() -> Column:
 def with_duplicate(events: DataFrame, rule: Duplicates) -> DataFrame:
     """Adds `duplicate`: null where the row stays (or is refused for another reason), else what kind of repetition it is.
 
+    Of event_id, value, session_id and context, those that the source does not give need not be there.
+
     exact:       agrees with the row that stays in the keys and everything else.
     conflicting: agrees in the keys, but not in everything else.
     near:        the same user, item and type within `near_seconds` of the event before it. A chain of such repeats is one

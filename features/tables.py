@@ -28,7 +28,11 @@ EVENTS = Table(
         Column("event_time", "timestamp", "instant of the event, UTC"),
         Column("tie_order", "int", "0, 1, ... among the user's events of one instant, in source order"),
         Column("session_id", "string", "session, as the source names it; null: not given", True),
-        Column("context", "map<string,string>", "further source columns named in source.events.context; empty: none"),
+        Column(
+            "context",
+            "map<string,string>",
+            "source columns of source.events.context; what cleaning has changed: value_before_clipping, <name>_imputed; empty: none",
+        ),
         DATE,
         MONTH,
     ),
@@ -96,11 +100,13 @@ STATISTICS = Table(
         Column(
             "owner",
             "string",
-            "table whose column it was fitted on: items, users, user_features, item_content, user_content, sequences",
+            "table whose column it was fitted on: events, items, users, user_features, item_content, user_content, sequences",
         ),
         Column("column", "string", "column it was fitted on"),
         Column("group", "string", "group it holds for, such as a category; empty: all rows"),
-        Column("statistic", "string", "mean, std, median, mode, ..."),
+        Column(
+            "statistic", "string", "mean, std, median, mode, iqr_3_by_event_type_high, ...: its name says all that decides it"
+        ),
         Column("number", "double", "its value; null: the statistic is a label", True),
         Column(
             "label", "string", "its value where it is a label, such as the mode of a text column; null: it is a number", True
