@@ -21,7 +21,9 @@ from pyspark.mllib.util import MLUtils
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-_NEGLIGIBLE = 1e-10  # of the greatest variance: directions below it are rounding errors
+# Sums over a cluster differ in their last digits from run to run, and directions of equal variance would turn with them.
+_DECIMALS = 8  # of the moments, as shares of the greatest
+_NEGLIGIBLE = 1e-6  # of the greatest variance: directions below it are rounding errors
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,14 @@ def principal(moments: np.ndarray, size: int) -> np.ndarray:
         (entries, size) float32, the greatest first; in each the entry that is greatest in size is positive, so that a
         direction does not depend on how it was found.
     """
-    variances, directions = np.linalg.eigh(moments)
+    unit = np.abs(moments).max() or 1.0
+    variances, directions = np.linalg.eigh(np.round(moments / unit, _DECIMALS))
     basis = np.zeros((len(moments), size))
     for j, variance in enumerate(variances[::-1][:size]):
         if variance > _NEGLIGIBLE * variances[-1]:
             direction = directions[:, -1 - j]
             greatest = direction[np.argmax(np.abs(np.round(direction, 6)))]
-            basis[:, j] = direction * np.sign(greatest) / np.sqrt(variance)
+            basis[:, j] = direction * np.sign(greatest) / np.sqrt(variance * unit)
     return basis.astype(np.float32)
 
 
