@@ -12,6 +12,7 @@ from jobs.runtime.session import build_session
 from tests.scenario import Scenario, make_raw
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share a warehouse stay in one process; the longest group, that of the pipeline, begins first."""
     groups = {item: "pipeline" if "pipeline" in item.fixturenames else item.path.name for item in items}  # type: ignore[attr-defined]
