@@ -6,19 +6,32 @@ from collections.abc import Iterator
 
 import pytest
 from pyspark.sql import SparkSession
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from jobs import run_pipeline
 from jobs.runtime.session import build_session
 from tests.scenario import Scenario, make_raw
 
+# Files whose tests read one undisturbed run of everything: they stay in one process. The others are spread file by file.
+PIPELINE = ("tests/test_kill.py", "tests/test_cluster.py", "tests/jobs/test_run_pipeline.py", "tests/test_readme.py")
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
+
+class ByWarehouse(LoadScopeScheduling):
+    """Tests of one scope share module fixtures, such as a warehouse, and are sent to one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", maxsplit=1)[0]
+        return "pipeline" if file in PIPELINE else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByWarehouse:
+    return ByWarehouse(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a warehouse stay in one process; the longest group, that of the pipeline, begins first."""
-    groups = {item: "pipeline" if "pipeline" in item.fixturenames else item.path.name for item in items}  # type: ignore[attr-defined]
-    for item, group in groups.items():
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: groups[item] != "pipeline")
+    """The longest scope begins first."""
+    items.sort(key=lambda item: item.nodeid.split("::", maxsplit=1)[0] not in PIPELINE)
 
 
 @pytest.fixture(scope="session")
