@@ -34,7 +34,12 @@ class JoinedPast(Past):
         return JoinedPast(days, self.prefix)
 
     def _inside(self) -> Column:
-        return (F.col(TILE_DATE) < F.col("date")) & (F.col(TILE_DATE) >= F.date_sub("date", self.days))
+        return _within(self.days)
+
+
+def _within(days: int) -> Column:
+    """True: the tile is of one of the whole days before the row's own."""
+    return (F.col(TILE_DATE) < F.col("date")) & (F.col(TILE_DATE) >= F.date_sub("date", days))
 
 
 def features_as_of(tiles: DataFrame, asked: DataFrame, entity: str, declared: Declared) -> DataFrame:
@@ -46,7 +51,7 @@ def features_as_of(tiles: DataFrame, asked: DataFrame, entity: str, declared: De
     """
     key = f"{entity}_id"
     before = tiles.drop("month").withColumnRenamed("date", TILE_DATE)
-    reached = (F.col(TILE_DATE) < F.col("date")) & (F.col(TILE_DATE) >= F.date_sub("date", longest_window(declared)))
+    reached = _within(longest_window(declared))
     joined = (
         asked.select(key, "date")
         .alias("asked")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from features.features_config import Declared, Feature, Limits, Ratio, windows_of
 from features.operations import EVENTS, Part
-from features.schema import DATE, MONTH, Column, Table
+from features.schema import DATE, MONTH, NUMBERS, Column, Table
 
 
 def _conditions(feature: Feature) -> str:
@@ -83,4 +83,4 @@ def feature_table(entity: str, declared: Declared) -> Table:
 
 def model_features(declared: Declared) -> tuple[str, ...]:
     """Names of the user features that `sequences.user_features` holds, in its order: those that are one number."""
-    return tuple(c.name for c in feature_columns(declared) if c.type in ("int", "bigint", "double"))
+    return tuple(c.name for c in feature_columns(declared) if c.type in NUMBERS)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from features.declared_tables import NO_DIVISOR, formula
 from features.event_columns import ITEM_COLUMNS
 from features.features_config import Declared, Feature, Ratio, column_name, windows_of
+from features.schema import NUMBERS
 from features.source_config import Mapping, SourceConfig
 
 _TIMES = {"hour": "event_time", "weekday": "event_time", "sessions": "event_time", "events": "event_id"}
@@ -27,7 +28,7 @@ class Entry:
     @property
     def is_number(self) -> bool:
         """Only what is one number can be shown to the model."""
-        return self.type in ("int", "bigint", "double")
+        return self.type in NUMBERS
 
 
 def entries(entity: str, declared: Declared, source: SourceConfig) -> tuple[Entry, ...]:

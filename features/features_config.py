@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from features.operations import OPERATIONS, Kind, Operation, as_name
+from features.schema import NUMBERS
 from features.source_config import Section
 
 _CONTEXT = "context."
@@ -106,7 +107,7 @@ class Feature(Section):
 
     @property
     def is_number(self) -> bool:
-        return self.type in ("int", "bigint", "double")
+        return self.type in NUMBERS
 
     @property
     def prefix(self) -> str:

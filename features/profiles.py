@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from features.schema import NUMBERS
 from features.schema import Column as Declared
 
-NUMBERS = ("int", "bigint", "double")
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _NO_VALUE = -1  # bin of null
 

@@ -11,6 +11,8 @@ from pyspark.sql.types import DataType, StructField, StructType
 
 from features.errors import ContractError
 
+NUMBERS = ("int", "bigint", "double")  # types of one number
+
 
 @dataclass(frozen=True)
 class Column:

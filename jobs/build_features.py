@@ -53,7 +53,7 @@ def build(run: Run) -> None:
     for entity in ENTITIES:
         plan = _plan(run, entity, stale, as_of)
         _write_tiles(run, entity, plan)
-        _write_features(run, entity, plan, as_of)
+        _replace(run, f"{entity}_features", _features(run, entity, plan, as_of), plan.features)
         with run.step("leakage_guard", table=f"{entity}_features"):
             _guard(run, entity, plan)
 
@@ -112,23 +112,19 @@ def _last_asked(run: Run, entity: str) -> list[datetime.date]:
 # Tables
 
 
-def _of(days: Days | None, df: DataFrame) -> DataFrame:
-    return df if days is None else df.where(days.predicate())
+def _replace(run: Run, name: str, rows: DataFrame, days: Days | None) -> None:
+    """Writes the rows of these days in place of those that are there; None: all."""
+    where = None if days is None else days.predicate()
+    of_days = rows if where is None else rows.where(where)
+    run.count(name, run.write(name, together(of_days, "month"), where))
 
 
 def _write_tiles(run: Run, entity: str, plan: Plan) -> None:
     events = run.read("events")
     if plan.tiles is not None:
         events = events.where((plan.tiles | plan.tiles.earlier(1)).predicate())  # the day before: a session may go on
-    tiles = _of(plan.tiles, day_tiles(events, run.read("items"), entity, run.config.features))
-    where = plan.tiles.predicate() if plan.tiles is not None else None
-    run.count(f"{entity}_days", run.write(f"{entity}_days", together(tiles, "month"), where))
-
-
-def _write_features(run: Run, entity: str, plan: Plan, as_of: datetime.date) -> None:
-    rows = _of(plan.features, _features(run, entity, plan, as_of))
-    where = plan.features.predicate() if plan.features is not None else None
-    run.count(f"{entity}_features", run.write(f"{entity}_features", together(rows, "month"), where))
+    tiles = day_tiles(events, run.read("items"), entity, run.config.features)
+    _replace(run, f"{entity}_days", tiles, plan.tiles)
 
 
 def _features(run: Run, entity: str, plan: Plan, as_of: datetime.date) -> DataFrame:

@@ -21,7 +21,8 @@ from pyspark.sql import functions as F
 from features.declared_tables import feature_columns
 from features.drift import Found, drift, judge
 from features.errors import ContractError
-from features.profiles import NUMBERS, profile, sample
+from features.profiles import profile, sample
+from features.schema import NUMBERS
 from features.selection import LABEL, Choice, Measured, choose, measure
 from features.splits import with_split
 from jobs.profiling.dictionary import described, render

@@ -1,10 +1,12 @@
 """Every operation by the name that a scenario declares it under. A new one is a class and a line here."""
 
+from pyspark.sql import functions as F
+
 from features.operations.base import EVENTS, Kind, Operation, Part, Past, as_name
 from features.operations.counts import Count, DecayedCount, Frequency, PerActiveDay, Recency, Trend
 from features.operations.labels import Distinct, DistinctSketch, Entropy, Share
-from features.operations.numbers import DecayedSum, Greatest, Least, Mean, Std, Sum
-from features.operations.order import First, Last, LastK
+from features.operations.numbers import DecayedSum, Extreme, Mean, Std, Sum
+from features.operations.order import End, LastK
 
 OPERATIONS: dict[str, Operation] = {
     "count": Count(),
@@ -15,16 +17,16 @@ OPERATIONS: dict[str, Operation] = {
     "decayed_count": DecayedCount(),
     "sum": Sum(),
     "mean": Mean(),
-    "min": Least(),
-    "max": Greatest(),
+    "min": Extreme("least", F.min),
+    "max": Extreme("greatest", F.max),
     "std": Std(),
     "decayed_sum": DecayedSum(),
     "share": Share(),
     "entropy": Entropy(),
     "distinct": Distinct(),
     "distinct_sketch": DistinctSketch(),
-    "first": First(),
-    "last": Last(),
+    "first": End("first", F.min),
+    "last": End("last", F.max),
     "last_k": LastK(),
 }
 

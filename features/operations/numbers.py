@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Column
@@ -25,16 +26,6 @@ def total(column: str) -> Part:
 
 def number(column: str) -> Part:
     return Part(f"{column}_count", "bigint", f"events with {column}", lambda inside: F.count(_chosen(inside, column)))
-
-
-def least(column: str) -> Part:
-    return Part(f"{column}_min", "double", f"least {column}; null: none has one", lambda inside: F.min(_chosen(inside, column)))
-
-
-def greatest(column: str) -> Part:
-    return Part(
-        f"{column}_max", "double", f"greatest {column}; null: none has one", lambda inside: F.max(_chosen(inside, column))
-    )
 
 
 def spread(column: str) -> Part:
@@ -78,26 +69,22 @@ class Mean(_OfNumber):
         return "mean length of a session in seconds" if feature.of == "sessions" else f"mean {feature.column}"
 
 
-class Least(_OfNumber):
+class Extreme(_OfNumber):
+    """The least or the greatest."""
+
+    def __init__(self, word: str, extreme: Callable[[Column], Column]) -> None:
+        self.word, self.extreme = word, extreme
+
     def parts(self, feature: Feature) -> tuple[Part, ...]:
-        return (least(feature.column),)
+        column = feature.column
+        comment = f"{self.word} {column}; null: none has one"
+        return (Part(f"{column}_{feature.operation}", "double", comment, lambda inside: self.extreme(_chosen(inside, column))),)
 
     def value(self, feature: Feature, past: Past) -> Column:
-        return past.over(F.min(past.column(least(feature.column))))
+        return past.over(self.extreme(past.column(*self.parts(feature))))
 
     def text(self, feature: Feature) -> str:
-        return f"least {feature.column}"
-
-
-class Greatest(_OfNumber):
-    def parts(self, feature: Feature) -> tuple[Part, ...]:
-        return (greatest(feature.column),)
-
-    def value(self, feature: Feature, past: Past) -> Column:
-        return past.over(F.max(past.column(greatest(feature.column))))
-
-    def text(self, feature: Feature) -> str:
-        return f"greatest {feature.column}"
+        return f"{self.word} {feature.column}"
 
 
 class Std(_OfNumber):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Column
@@ -29,34 +30,24 @@ class _Placed(Operation):
         return _PLACED.format(type="double" if feature.kind == "number" else "string")
 
 
-class First(_Placed):
+class End(_Placed):
+    """The first or the last: the least or the greatest by the place in time."""
+
     type = "same"
 
-    def parts(self, feature: Feature) -> tuple[Part, ...]:
-        comment = f"first {feature.column} and its place in time; null: none has one"
-        column = feature.column
-        return (Part(f"{column}_first", self._struct(feature), comment, lambda inside: F.min(_placed(inside, column))),)
-
-    def value(self, feature: Feature, past: Past) -> Column:
-        return past.over(F.min(past.column(*self.parts(feature))))["value"]
-
-    def text(self, feature: Feature) -> str:
-        return f"first {feature.column}"
-
-
-class Last(_Placed):
-    type = "same"
+    def __init__(self, word: str, extreme: Callable[[Column], Column]) -> None:
+        self.word, self.extreme = word, extreme
 
     def parts(self, feature: Feature) -> tuple[Part, ...]:
-        comment = f"last {feature.column} and its place in time; null: none has one"
-        column = feature.column
-        return (Part(f"{column}_last", self._struct(feature), comment, lambda inside: F.max(_placed(inside, column))),)
+        comment = f"{self.word} {feature.column} and its place in time; null: none has one"
+        name, column = f"{feature.column}_{self.word}", feature.column
+        return (Part(name, self._struct(feature), comment, lambda inside: self.extreme(_placed(inside, column))),)
 
     def value(self, feature: Feature, past: Past) -> Column:
-        return past.over(F.max(past.column(*self.parts(feature))))["value"]
+        return past.over(self.extreme(past.column(*self.parts(feature))))["value"]
 
     def text(self, feature: Feature) -> str:
-        return f"last {feature.column}"
+        return f"{self.word} {feature.column}"
 
 
 class LastK(_Placed):
