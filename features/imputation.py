@@ -12,6 +12,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from features.clean_config import Impute
+from features.grouped import FITTED, group_of, with_fitted
 from features.schema import conform
 from features.tables import STATISTICS
 
@@ -39,7 +40,7 @@ def fit(entities: DataFrame, rule: Impute) -> DataFrame:
     if rule.with_ == "constant":
         found = entities.limit(1).select(F.lit("").alias("group"), F.lit(str(rule.value)).alias("value"))
     elif rule.by is not None:
-        groups = observed.where(_group(rule).isNotNull()).groupBy(_group(rule).alias("group"))
+        groups = observed.where(group_of(rule.by).isNotNull()).groupBy(group_of(rule.by).alias("group"))
         found = found.unionByName(groups.agg(_statistic(rule).alias("value")))
     label = rule.column == "categories"
     rows = found.where(F.col("value").isNotNull()).select(
@@ -57,20 +58,14 @@ def fit(entities: DataFrame, rule: Impute) -> DataFrame:
 def fill(entities: DataFrame, rule: Impute, statistics: DataFrame) -> DataFrame:
     """Missing values of one column filled by the group's statistic, or by that over all rows where the group has none."""
     value = F.array("label") if rule.column == "categories" else F.col("number")
-    overall = statistics.where(F.col("group") == "").select(value.alias("_overall"))
-    joined = entities.join(F.broadcast(overall), F.lit(True), "left")
-    best = F.col("_overall")
-    if rule.by is not None:
-        groups = statistics.where(F.col("group") != "").select(F.col("group").alias("_group"), value.alias("_of_group"))
-        joined = joined.join(F.broadcast(groups), _group(rule) == F.col("_group"), "left")
-        best = F.coalesce("_of_group", "_overall")
-    filled = _is_missing(rule.column) & best.isNotNull()
-    return joined.withColumns(
+    found = with_fitted(entities, statistics.select("group", value.alias("value")), rule.by)
+    filled = _is_missing(rule.column) & F.col(FITTED).isNotNull()
+    return found.withColumns(
         {
             f"{rule.column}_imputed": filled | F.col(f"{rule.column}_imputed"),
-            rule.column: F.when(filled, best).otherwise(F.col(rule.column)),
+            rule.column: F.when(filled, F.col(FITTED)).otherwise(F.col(rule.column)),
         }
-    ).drop("_overall", "_group", "_of_group")
+    ).drop(FITTED)
 
 
 def mean_of(column: str) -> Column:
@@ -92,7 +87,3 @@ def _statistic(rule: Impute) -> Column:
 
 def _is_missing(column: str) -> Column:
     return F.size("categories") == 0 if column == "categories" else F.col(column).isNull()
-
-
-def _group(rule: Impute) -> Column:
-    return F.get("categories", F.lit(0)) if rule.by == "categories" else F.col("segment")

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from features.clean_columns import CLEANED
 from features.clean_config import Outliers
 from features.duplicates import is_accepted
+from features.grouped import FITTED, group_of, with_fitted
 from features.imputation import mean_of
 from features.marks import marked
 from features.schema import conform
@@ -44,7 +45,7 @@ def fit(rows: DataFrame, rule: Outliers, until: Column | None = None) -> DataFra
         until: instant before which they end; None: they have no time, or no common one.
     """
     observed = rows.where(F.col(rule.column).isNotNull()).select(
-        _group(rule).alias("group"), F.col(rule.column).alias("number")
+        group_of(rule.by).alias("group"), F.col(rule.column).alias("number")
     )
     bounds = _bounds(rule).alias("bounds")
     if rule.by is None:
@@ -92,22 +93,9 @@ def with_outliers(rows: DataFrame, rule: Outliers, statistics: DataFrame) -> Dat
 def _with_bounds(rows: DataFrame, rule: Outliers, statistics: DataFrame) -> DataFrame:
     """Adds _low and _high, null where nothing was fitted."""
     low, high = (F.max(F.when(F.col("statistic") == name, F.col("number"))) for name in rule.statistics)
-    bounds = statistics.groupBy("group").agg(F.struct(low.alias("low"), high.alias("high")).alias("bounds"))
-    overall = bounds.where(F.col("group") == "").select(F.col("bounds").alias("_overall"))
-    joined = rows.join(F.broadcast(overall), F.lit(True), "left")
-    best = F.col("_overall")
-    if rule.by is not None:
-        groups = bounds.where(F.col("group") != "").select(F.col("group").alias("_group"), F.col("bounds").alias("_of_group"))
-        joined = joined.join(F.broadcast(groups), _group(rule) == F.col("_group"), "left")
-        best = F.coalesce("_of_group", "_overall")
-    found = joined.withColumns({"_low": best["low"], "_high": best["high"]})
-    return found.drop("_overall", "_group", "_of_group")
-
-
-def _group(rule: Outliers) -> Column:
-    if rule.by is None:
-        return F.lit("")
-    return F.get("categories", F.lit(0)) if rule.by == "categories" else F.col(rule.by)
+    bounds = statistics.groupBy("group").agg(F.struct(low.alias("low"), high.alias("high")).alias("value"))
+    found = with_fitted(rows, bounds, rule.by)
+    return found.withColumns({"_low": F.col(FITTED)["low"], "_high": F.col(FITTED)["high"]}).drop(FITTED)
 
 
 def _bounds(rule: Outliers) -> Column:

@@ -24,6 +24,7 @@ from features.errors import ContractError
 from features.profiles import profile, sample
 from features.schema import NUMBERS
 from features.selection import LABEL, Choice, Measured, choose, measure
+from features.sequences import keep_types
 from features.splits import with_split
 from jobs.profiling.dictionary import described, render
 from jobs.runtime.files import write_text
@@ -35,8 +36,9 @@ DICTIONARY = "_reports/dictionary.html"  # beside the tables
 
 
 def build(run: Run) -> None:
-    events = with_split(run.read("events"), run.config.sequences.split)
-    trained = events.where(F.col("split") == "train").persist()
+    events = keep_types(run.read("events"), run.config.sequences)  # split as those of sequences are
+    trained = with_split(events, run.config.sequences.split).where(F.col("split") == "train")
+    trained = trained.select("user_id", "item_id", "date", "value").persist()
     statistics, selection, drifts = [], [], []
     for entity in ENTITIES:
         table, rows = f"{entity}_features", run.read(f"{entity}_features")
