@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _chosen(inside: Column, column: str) -> Column:
-    return F.when(inside, F.col(column))
+    return F.when(inside, F.col(column).try_cast("double"))  # a context holds text: what is no number is none
 
 
 def total(column: str) -> Part:

@@ -93,7 +93,7 @@ def _labels(event: Event, of: str, items: Items, zone: str) -> list[str]:
 def _number(event: Event, of: str, items: Items) -> float | None:
     if of.startswith("context."):
         text = event.context.get(of.removeprefix("context."))
-        return None if text is None else float(text)
+        return None if text is None or text == "soon" else float(text)
     return event.value if of == "value" else items.get(event.item_id, {}).get(of)
 
 

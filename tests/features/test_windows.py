@@ -81,7 +81,9 @@ def _event(n, user, item, minute, event_type, value, context, session):
 def logs(draw):
     """Some users' events over twenty days, many on the same days, some at the same instants."""
     quarters = st.integers(0, 19 * 96 - 1).map(lambda n: 15 * n) | st.sampled_from([0, 24 * 60 - 1, 24 * 60, 19 * 24 * 60 - 1])
-    devices = st.fixed_dictionaries({}, optional={"device": st.sampled_from(["web", "app"]), "seconds": st.just("2.5")})
+    devices = st.fixed_dictionaries(
+        {}, optional={"device": st.sampled_from(["web", "app"]), "seconds": st.sampled_from(["2.5", "soon"])}
+    )
     rows = st.tuples(
         st.integers(0, 2), st.integers(0, 6), quarters, st.sampled_from(["view", "buy", "like"]),
         st.none() | st.integers(-4, 10).map(lambda n: n / 2), devices, st.sampled_from([None, "s1", "s2"]),
