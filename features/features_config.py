@@ -63,7 +63,9 @@ class Feature(Section):
     of: str
     where: dict[str, Condition] = Field({})  # only events that fulfil all of it
     days: tuple[PositiveInt, ...] = (30,)  # windows; of a trend: the short one and the long one
-    half_life: PositiveFloat | PositiveInt | None = None  # of decayed_count and decayed_sum, in days
+    half_life: PositiveFloat | PositiveInt | None = None  # of decayed_count, decayed_sum and interest, in days
+    smoothing: PositiveFloat | PositiveInt | None = None  # of interest and smoothed_mean, in events
+    prior: float | None = None  # of smoothed_mean: what a key is taken for before it has events
     k: PositiveInt | None = None  # of last_k
     unit: str | None = None  # of the column, for the dictionary
     description: str | None = None  # for the dictionary
@@ -156,7 +158,7 @@ class Feature(Section):
 
     @model_validator(mode="after")
     def has_what_it_needs(self) -> Self:
-        for key in ("k", "half_life"):
+        for key in ("k", "half_life", "smoothing", "prior"):
             if (getattr(self, key) is not None) != (key in self.how.needs):
                 needed = "needs" if key in self.how.needs else "takes no"
                 raise ValueError(f"{self.operation} {needed} {key}. Received {key}={getattr(self, key)}.")

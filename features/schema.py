@@ -41,6 +41,16 @@ class Table:
             ]
         )
 
+    @property
+    def skipping(self) -> tuple[str, ...]:
+        """Columns of which each file tells the least and the greatest value: what readers choose files by.
+
+        Delta takes them of the first 32 columns otherwise, which is a good part of what a wide table costs to write.
+        """
+        times = [c.name for c in self.columns if c.type in ("date", "timestamp")]
+        has_range = {c.name for c in self.columns if c.type in ("date", "timestamp", "string", "int", "bigint")}
+        return tuple(name for name in times or self.keys if name in has_range and name not in self.partitions)
+
 
 def conform(df: DataFrame, table: Table) -> DataFrame:
     """The table's columns of `df`, in order.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Literal, Self
 
-from pydantic import PositiveInt, model_validator
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 from features.source_config import Section
 
@@ -29,12 +29,21 @@ class Split(Section):
         return self
 
 
+class Neighbours(Section):
+    """Which items are alike, since the same users choose them."""
+
+    top: NonNegativeInt = 20  # of one item; 0: none are looked for
+    shrinkage: NonNegativeFloat = 10.0  # users who must agree before a similarity is half of what it looks like
+    history: PositiveInt = 50  # newest items of a user that count; pairs grow with its square
+
+
 class SequencesConfig(Section):
     max_length: PositiveInt = 50  # events that the model looks back
     min_length: PositiveInt = 8  # shortest length bucket; buckets double from here to max_length
     event_types: tuple[str, ...] | None = None  # that enter sequences; all where none are given
     max_categories: PositiveInt = 8  # of one item, that the model sees
     split: Split = Split()
+    neighbours: Neighbours = Neighbours()
 
     @model_validator(mode="after")
     def lengths_are_in_order(self) -> Self:

@@ -181,6 +181,23 @@ ITEM_CONTENT = Table(
     ("index",),
 )
 
+ITEM_NEIGHBOURS = Table(
+    "item_neighbours",
+    "One row is a neighbour of an item: another item that the same users chose in the training period.",
+    (
+        Column("item_id", "string", "item"),
+        Column("rank", "int", "1 is the most similar"),
+        Column("neighbour_id", "string", "the other item"),
+        Column("users", "bigint", "users who chose both, within sequences.neighbours.history newest items of each"),
+        Column(
+            "similarity",
+            "double",
+            "0 to 1: cosine of their users, times users / (users + sequences.neighbours.shrinkage)",
+        ),
+    ),
+    ("item_id", "rank"),
+)
+
 USER_CONTENT = Table(
     "user_content",
     "One row is a user with what is known of them, as content.user declares it; there is no table where it declares nothing.",
@@ -309,6 +326,26 @@ RECOMMENDATIONS = Table(
             "of the source: the model's product of vectors, or the count that made an item popular; comparable within one source only",
         ),
         Column("source", "string", "model, popular_in_segment or popular"),
+        Column(
+            "because_item_id",
+            "string",
+            "item of the user's past that is the most similar to this one by item_neighbours; null: none is its neighbour",
+            True,
+        ),
+        Column("because_similarity", "double", "how similar it is, 0 to 1; null: none is", True),
+        Column(
+            "category_similarity",
+            "double",
+            "0 to 1: cosine of the item's categories and how often each stands in the user's past; null: one has none",
+            True,
+        ),
+        Column(
+            "content_similarity",
+            "double",
+            "-1 to 1: cosine of the item's numbers and texts, as item_content has them, and their mean over the user's past; "
+            "null: one has none",
+            True,
+        ),
         Column("model_id", "string", "model of the run"),
     ),
     ("date", "user_id", "rank"),
@@ -375,7 +412,8 @@ def all_tables(features: FeaturesConfig) -> dict[str, Table]:
         day_table("user", features.user), day_table("item", features.item),
         feature_table("user", features.user), feature_table("item", features.item),
         FEATURE_STATISTICS, FEATURE_SELECTION,
-        ITEM_VOCABULARY, USER_VOCABULARY, LABEL_VOCABULARY, PROJECTIONS, ITEM_CONTENT, USER_CONTENT, SEQUENCES,
+        ITEM_VOCABULARY, USER_VOCABULARY, LABEL_VOCABULARY, PROJECTIONS, ITEM_CONTENT, USER_CONTENT,
+        ITEM_NEIGHBOURS, SEQUENCES,
         MODELS, USER_VECTORS, ITEM_VECTORS, RECOMMENDATIONS, METRICS, RUNS,
     )  # fmt: skip
     return {t.name: t for t in tables}

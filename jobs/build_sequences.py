@@ -6,7 +6,7 @@ Reads   events, items, user_features      events up to the last day of the run; 
 Writes  item_vocabulary, user_vocabulary, label_vocabulary   new entries are appended, an index never changes
         statistics                        owners sequences, user_features, item_content, user_content: replaced
         projections, user_content         where content declares something for them: replaced whole
-        item_content, sequences           replaced whole
+        item_content, item_neighbours, sequences   replaced whole
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from features.fitted import Fitted
 from features.labels import content_labels
 from features.layout import spread
 from features.leakage import check_events, check_examples, check_statistics
+from features.neighbours import item_neighbours
 from features.order import start_of
 from features.scaling import fit
 from features.schema import conform
@@ -51,6 +52,7 @@ def build(run: Run) -> None:
     fitted = contents.fitted(run, statistics, declared)
     vocabularies = _vocabularies(run, events, declared, fitted)
     contents.write_contents(run, declared, fitted, events)
+    run.write("item_neighbours", item_neighbours(events.where(F.col("split") == "train"), config.neighbours))
     examples = training_examples(events, user_features, vocabularies, statistics, config).persist()
     with run.step("examples"):
         rows = _account(run, events, examples)
@@ -144,7 +146,7 @@ JOB = Job(
     reads=("events", "items", "users", "user_features", "feature_selection"),
     writes=(
         "item_vocabulary", "user_vocabulary", "label_vocabulary", "statistics", "projections", "item_content", "user_content",
-        "sequences",
+        "item_neighbours", "sequences",
     ),
     sections=("features", "content", "sequences", "source"),
     shared=("statistics",),

@@ -3,6 +3,7 @@
 Reads   events, users, user_features      events before the day; user_features of every day with events, and of the day
         items, item_content, statistics, projections   content of today, scaled as the model was trained
         item_vocabulary, user_vocabulary, label_vocabulary
+        item_neighbours                   why an item is recommended
         models                            the newest, or scoring.model_id
 Writes  item_vectors, user_vectors        of the model and the day, replaced whole
         recommendations                   of the day, replaced whole
@@ -32,8 +33,8 @@ from features.popularity import keep_before, popular, popular_in_segment
 from features.sequences import latest_windows
 from features.vocabularies import FIRST, Vocabularies
 from jobs.runtime.job import Job, Run
-from jobs.runtime.shipping import ship, shipped
-from jobs.runtime.trained import Catalogue, Trained, as_trained, catalogue, newest_model
+from jobs.runtime.shipping import ship, shipped, shipped_likeness
+from jobs.runtime.trained import Catalogue, Trained, as_trained, catalogue, likeness, newest_model
 from jobs.runtime.warehouse import equals
 from models.columns import histories, lists, ragged
 from models.ranking import top_k
@@ -59,7 +60,7 @@ def build(run: Run) -> None:
     trained, as_of = newest_model(run), run.as_of()
     listed = catalogue(run, trained)
     past = keep_before(run.read("events"), as_of)
-    model = ship(run.spark, trained.folder, listed.vectors)
+    model = ship(run.spark, trained.folder, listed.vectors, likeness(run, listed))
     scoring = Scoring(run, as_of, past, run.read("item_vocabulary"), trained, model)
     run.count("item_vectors", _write_vectors(scoring, "item", _item_vectors(run, listed)))
     run.count("user_vectors", _write_vectors(scoring, "user", _user_vectors(scoring)))
@@ -114,25 +115,25 @@ def _recommend(scoring: Scoring, candidates: int) -> None:
     warm, cold = users.where("vector IS NOT NULL"), users.where("vector IS NULL").drop("vector")
     chains = _chains(scoring, cold).persist()
     k = run.config.scoring.top_k
-    ranked = _by_model(warm, scoring.model, k).unionByName(with_fallbacks(cold, chains, k))
-    rows = ranked.join(F.broadcast(scoring.items), "index").withColumns(
-        {"date": F.lit(scoring.as_of), "model_id": F.lit(scoring.trained.model_id)}
-    )
+    ranked = _by_model(warm, scoring.model, k).unionByName(with_fallbacks(cold, chains, k), allowMissingColumns=True)
+    because = scoring.items.select(F.col("item_id").alias("because_item_id"), F.col("index").alias("because"))
+    named = ranked.join(F.broadcast(scoring.items), "index").join(F.broadcast(because), "because", "left")
+    rows = named.withColumns({"date": F.lit(scoring.as_of), "model_id": F.lit(scoring.trained.model_id)})
     run.count("recommendations", run.write("recommendations", rows, equals(date=scoring.as_of)))
     _account(scoring, users, warm.where(F.size("seen") >= candidates).count() + without_candidates(cold, chains))
 
 
 def _all_users(scoring: Scoring) -> DataFrame:
-    """`user_id`, `segment`, `vector` (null: none) and `seen` of everyone in `users` or with an event before the day."""
+    """Everyone in `users` or with an event before the day: `user_id`, `segment`, `vector` (null: none), `past`, the items of
+    their events, and `seen`, those of them that are left out."""
     run = scoring.run
     listed = run.read("users").select("user_id", "segment")
     everyone = listed.select("user_id").union(scoring.past.select("user_id")).distinct()
     vectors = run.read("user_vectors").where(equals(**scoring.partition)).select("user_id", "vector")
-    seen = seen_items(scoring.past, scoring.items)
-    if "seen" not in run.config.scoring.exclude:
-        seen = seen.limit(0)
-    joined = everyone.join(listed, "user_id", "left").join(vectors, "user_id", "left").join(seen, "user_id", "left")
-    return joined.withColumn("seen", F.coalesce("seen", F.array().cast("array<int>")))
+    past, none = seen_items(scoring.past, scoring.items).withColumnRenamed("seen", "past"), F.array().cast("array<int>")
+    joined = everyone.join(listed, "user_id", "left").join(vectors, "user_id", "left").join(past, "user_id", "left")
+    known = joined.withColumn("past", F.coalesce("past", none))
+    return known.withColumn("seen", F.col("past") if "seen" in run.config.scoring.exclude else none)
 
 
 def _chains(scoring: Scoring, cold: DataFrame) -> DataFrame:
@@ -145,18 +146,17 @@ def _chains(scoring: Scoring, cold: DataFrame) -> DataFrame:
 
 
 def _by_model(users: DataFrame, model: str, k: int) -> DataFrame:
-    """`user_id`, `rank`, `index`, `score`, `source` of the best items by product of vectors."""
-    lists = users.select("user_id", "vector", "seen").mapInArrow(
-        _ranker(model, k), "user_id string, items array<int>, scores array<float>"
-    )
-    pairs = lists.select("user_id", F.posexplode(F.arrays_zip("items", "scores")).alias("place", "pair"))
-    return pairs.select(
-        "user_id",
-        (F.col("place") + 1).alias("rank"),
-        F.col("pair.items").alias("index"),
-        F.col("pair.scores").cast("double").alias("score"),
-        F.lit("model").alias("source"),
-    ).where(F.col("index") >= FIRST)
+    """`user_id`, `rank`, `index`, `score`, `source` of the best items by product of vectors, and why: `because` (index)
+    and the three similarities, null where there is nothing to compare."""
+    pairs = users.select("user_id", "vector", "seen", "past").mapInArrow(_ranker(model, k), _RANKED)
+    similarities = {name: F.when(~F.isnan(name), F.col(name)).cast("double") for name in _SIMILARITIES}
+    return pairs.where(F.col("index") >= FIRST).withColumns({**similarities, "source": F.lit("model")})
+
+
+_SIMILARITIES = ("because_similarity", "category_similarity", "content_similarity")
+_RANKED = (
+    f"user_id string, rank int, index int, score double, because int, {', '.join(f'{name} float' for name in _SIMILARITIES)}"
+)
 
 
 def _ranker(model: str, k: int) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
@@ -165,8 +165,15 @@ def _ranker(model: str, k: int) -> Callable[[Iterable[pa.RecordBatch]], Iterator
             if len(batch):
                 vectors = np.stack(ragged(batch.column("vector")))
                 items, scores = top_k(vectors, shipped(model).items, k, ragged(batch.column("seen")))
-                columns = [batch.column("user_id"), lists(items), lists(scores)]
-                yield pa.record_batch(columns, ["user_id", "items", "scores"])
+                reasons = [shipped_likeness(model).reasons(*of) for of in zip(ragged(batch.column("past")), items, strict=True)]
+                columns = {
+                    "user_id": batch.column("user_id").take(pa.array(np.repeat(np.arange(len(items)), items.shape[1]))),
+                    "rank": np.tile(np.arange(1, items.shape[1] + 1, dtype=np.int32), len(items)),
+                    "index": items.astype(np.int32).ravel(),
+                    "score": scores.astype(np.float64).ravel(),
+                    **{n: np.concatenate([getattr(r, n) for r in reasons]) for n in ("because", *_SIMILARITIES)},
+                }
+                yield pa.RecordBatch.from_pydict(columns)
 
     return rank
 
@@ -189,7 +196,7 @@ JOB = Job(
     build,
     reads=(
         "events", "users", "user_features", "items", "item_content", "statistics", "projections",
-        "item_vocabulary", "user_vocabulary", "label_vocabulary", "models",
+        "item_vocabulary", "user_vocabulary", "label_vocabulary", "item_neighbours", "models",
     ),
     writes=("item_vectors", "user_vectors", "recommendations"),
     sections=("scoring", "sequences", "features", "content"),

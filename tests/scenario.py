@@ -18,6 +18,9 @@ SMALL = (
     "training.warmup_steps=5",
     "scoring.top_k=10",
 )
+# To compile a query takes longer than to interpret it over the few rows of a test.
+INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+CONFS = [option for key, value in INTERPRETED.items() for option in ("--conf", f"{key}={value}")]
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,13 @@ class Scenario:
 
     @property
     def environment(self) -> dict[str, str]:
-        own = {"LAKEFORMER_SAMPLE": str(self.raw), "LAKEFORMER_WAREHOUSE": str(self.warehouse), "SPARK_LOCAL_IP": "127.0.0.1"}
-        return {**os.environ, **own}
+        return {
+            **os.environ,
+            "LAKEFORMER_SAMPLE": str(self.raw),
+            "LAKEFORMER_WAREHOUSE": str(self.warehouse),
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "PYSPARK_SUBMIT_ARGS": " ".join([*CONFS, "pyspark-shell"]),
+        }
 
     def arguments(self, *more: str) -> list[str]:
         """A job's command line. The paths are given as overrides, since a running process has its environment already."""

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from tests.contents import contents
 from tests.jobs.test_run_pipeline import TABLES
-from tests.scenario import ROOT, Scenario
+from tests.scenario import CONFS, ROOT, Scenario
 
 # Models are named by their configuration, and the number of workers is part of it.
 NAMED_BY_CONFIG = {"model_id", "config", "config_hash"}
@@ -31,7 +31,7 @@ def test_two_machines_make_the_tables_that_one_makes(
     spark: SparkSession, pipeline: Scenario, master: str, tmp_path: Path
 ) -> None:
     scenario = Scenario(pipeline.raw, tmp_path / "warehouse")
-    memory = ["--conf", "spark.executor.memory=1g", "--driver-memory", "1g"]
+    memory = ["--conf", "spark.executor.memory=1g", "--driver-memory", "1g", *CONFS]
     command = [str(ROOT / "scripts" / "submit"), "--master", master, *memory, str(ROOT / "jobs" / "run_pipeline.py")]
     elsewhere = tmp_path / "elsewhere"  # not the checkout, whose folder would otherwise be on Python's path
     elsewhere.mkdir()

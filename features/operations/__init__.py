@@ -4,8 +4,8 @@ from pyspark.sql import functions as F
 
 from features.operations.base import EVENTS, Kind, Operation, Part, Past, as_name
 from features.operations.counts import Count, DecayedCount, Frequency, PerActiveDay, Recency, Trend
-from features.operations.labels import Distinct, DistinctSketch, Entropy, Share
-from features.operations.numbers import DecayedSum, Extreme, Mean, Std, Sum
+from features.operations.labels import Distinct, DistinctSketch, Entropy, Interest, Share
+from features.operations.numbers import DecayedSum, Extreme, Mean, SmoothedMean, Std, Sum
 from features.operations.order import End, LastK
 
 OPERATIONS: dict[str, Operation] = {
@@ -17,11 +17,13 @@ OPERATIONS: dict[str, Operation] = {
     "decayed_count": DecayedCount(),
     "sum": Sum(),
     "mean": Mean(),
+    "smoothed_mean": SmoothedMean(),
     "min": Extreme("least", F.min),
     "max": Extreme("greatest", F.max),
     "std": Std(),
     "decayed_sum": DecayedSum(),
     "share": Share(),
+    "interest": Interest(),
     "entropy": Entropy(),
     "distinct": Distinct(),
     "distinct_sketch": DistinctSketch(),

@@ -81,7 +81,7 @@ class Operation(ABC):
     type: ClassVar[str]  # of the feature, in Spark's short form
     empty: ClassVar[str]  # what the feature holds where the window has no event: the end of its comment
     nullable: ClassVar[bool] = False
-    needs: ClassVar[frozenset[str]] = frozenset()  # further keys that a declaration must have: k, half_life
+    needs: ClassVar[frozenset[str]] = frozenset()  # further keys that a declaration must have: k, half_life, smoothing, prior
     windows: ClassVar[int] = 1  # days that one feature takes; each makes its own feature where it is 1
 
     @abstractmethod

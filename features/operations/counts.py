@@ -91,14 +91,16 @@ class DecayedCount(_OfEvents):
         return f"decayed_count_{as_name(feature.half_life)}d"
 
 
+def decay(day: Column, feature: Feature) -> Column:
+    """What an event of `day` counts for: 1/2 to the power of its age in half-lives."""
+    return F.pow(F.lit(0.5), F.date_diff(F.col("date"), day) / (feature.half_life or 1))
+
+
 def decayed(past: Past, part: Part, feature: Feature) -> Column:
-    """Sum of a part, each tile weighted by 1/2 to the power of its age in half-lives; oldest first, so in one order."""
+    """Sum of a part, each tile weighted by its decay; oldest first, so in one order."""
     tiles = F.array_sort(past.over(F.collect_list(F.struct(past.tile_date.alias("day"), past.column(part).alias("part")))))
 
-    half_life = feature.half_life or 1
-
     def add(total: Column, tile: Column) -> Column:
-        age = F.date_diff(F.col("date"), tile["day"])
-        return total + F.coalesce(tile["part"], F.lit(0)) * F.pow(F.lit(0.5), age / half_life)
+        return total + F.coalesce(tile["part"], F.lit(0)) * decay(tile["day"], feature)
 
     return F.aggregate(tiles, F.lit(0.0), add)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from features.operations.base import Operation, Part, Past
+from features.operations.base import Operation, Part, Past, as_name
+from features.operations.counts import decay
 
 if TYPE_CHECKING:
     from features.features_config import Feature
@@ -56,6 +57,47 @@ class Share(_OfLabel):
 
     def text(self, feature: Feature) -> str:
         return f"share of each {feature.column} among all of them, sums to 1,"
+
+
+class Interest(_OfLabel):
+    """What a key is interested in now: a share that forgets, and that is sure of nothing while it has seen little.
+
+    Each label's decayed count is divided by the decayed count of all labels plus `smoothing`, so that the map adds up to
+    less than 1: the rest is what is not known of the key.
+    """
+
+    type, empty, needs = "map<string,double>", "empty: none", frozenset({"half_life", "smoothing"})
+
+    def value(self, feature: Feature, past: Past) -> Column:
+        part = counts(feature.column)
+        tile = F.struct(past.tile_date.alias("day"), F.map_entries(past.column(part)).alias("counts"))
+        tiles = F.array_sort(past.over(F.collect_list(F.when(past.column(part).isNotNull(), tile))))  # in one order
+        weighed = F.flatten(
+            F.transform(
+                tiles,
+                lambda tile: F.transform(
+                    tile["counts"],
+                    lambda one: F.struct(one["key"].alias("label"), (one["value"] * decay(tile["day"], feature)).alias("n")),
+                ),
+            )
+        )
+        whole = F.aggregate(weighed, F.lit(float(feature.smoothing or 0)), lambda sum_, one: sum_ + one["n"])
+        labels = F.array_sort(F.array_distinct(F.transform(weighed, lambda one: one["label"])))
+
+        def interest(label: Column) -> Column:
+            own = F.filter(weighed, lambda one: one["label"] == label)
+            return F.aggregate(own, F.lit(0.0), lambda sum_, one: sum_ + one["n"]) / whole
+
+        return F.map_from_arrays(labels, F.transform(labels, interest))
+
+    def text(self, feature: Feature) -> str:
+        return (
+            f"interest in each {feature.column}: events, each counted as 1/2 to the power of its age in days by "
+            f"{feature.half_life}, divided by those of all plus {feature.smoothing},"
+        )
+
+    def name(self, feature: Feature) -> str:
+        return f"interest_{as_name(feature.half_life)}d"
 
 
 class Entropy(_OfLabel):

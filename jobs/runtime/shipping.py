@@ -14,19 +14,24 @@ import numpy as np
 from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
+from models import likeness
 from models.exported import CARD, ENCODER, ITEMS
+from models.likeness import Likeness
 from models.scorer import ITEM_VECTORS, Scorer
 
 
-def ship(spark: SparkSession, folder: Path, vectors: np.ndarray) -> str:
-    """The name by which `shipped` finds the model on executors.
+def ship(spark: SparkSession, folder: Path, vectors: np.ndarray, alike: Likeness | None = None) -> str:
+    """The name by which `shipped` finds the model on executors, and `shipped_likeness` what items have in common.
 
     Args:
-        folder: the export; the vectors are saved beside it.
+        folder: the export; the others are saved beside it.
         vectors: (items, dim) float32.
     """
     np.save(folder / ITEM_VECTORS, np.ascontiguousarray(vectors, np.float32))
     files = [folder / name for name in (CARD, ENCODER, ITEMS, ITEM_VECTORS)]
+    if alike is not None:
+        alike.save(folder)
+        files.append(folder / likeness.FILE)
     # The name follows from the content: Spark refuses a second file of one name, and another model is another file.
     name = f"model-{_digest(files)}.zip"
     if not Path(SparkFiles.get(name)).is_dir():
@@ -56,3 +61,9 @@ def _digest(files: list[Path]) -> str:
 def shipped(name: str) -> Scorer:
     """The model, opened once in each Python worker process."""
     return Scorer.load(SparkFiles.get(name))
+
+
+@cache
+def shipped_likeness(name: str) -> Likeness:
+    """What was shipped with a model, likewise."""
+    return Likeness.load(SparkFiles.get(name))

@@ -31,7 +31,7 @@ def print_summary(spark: SparkSession, config: Scenario, jobs: Sequence[str]) ->
 def _grid(title: str, *columns: str) -> Grid:
     grid = Grid(title=title, title_justify="left")
     for name in columns:
-        grid.add_column(name, justify="left" if name in ("job", "metric", "item", "user", "source", "counts") else "right")
+        grid.add_column(name, justify="left" if name in ("job", "metric", "item", "user", "source", "because of") else "right")
     return grid
 
 
@@ -66,14 +66,17 @@ def _quality(metrics: DataFrame) -> Grid:
 
 
 def _recommendations(recommendations: DataFrame, items: DataFrame) -> Grid:
-    grid = _grid("Some recommendations", "user", "rank", "item", "score", "source")
+    grid = _grid("Some recommendations", "user", "rank", "item", "score", "source", "because of")
+    named = items.select("item_id", F.coalesce("title", "item_id").alias("item"))
+    because = named.select(F.col("item_id").alias("because_item_id"), F.col("item").alias("because"))
     # The first user by id of each source, so that a run prints the same again.
     users = recommendations.groupBy("source").agg(F.min("user_id").alias("user_id"))
     rows = (
-        recommendations.where("rank <= 3").join(F.broadcast(users), ["source", "user_id"]).join(items, "item_id", "left")
-        .select("user_id", "rank", F.coalesce("title", "item_id").alias("item"), "score", "source")
+        recommendations.where("rank <= 3").join(F.broadcast(users), ["source", "user_id"]).join(named, "item_id", "left")
+        .join(because, "because_item_id", "left")
+        .select("user_id", "rank", F.coalesce("item", "item_id").alias("item"), "score", "source", "because")
         .orderBy("source", "user_id", "rank").collect()
     )  # fmt: skip
     for row in rows:
-        grid.add_row(row["user_id"], str(row["rank"]), row["item"], f"{row['score']:.3f}", row["source"])
+        grid.add_row(row["user_id"], str(row["rank"]), row["item"], f"{row['score']:.3f}", row["source"], row["because"])
     return grid

@@ -24,6 +24,7 @@ from models.columns import matrix
 from models.errors import ExportError
 from models.exported import CARD, ENCODER, ITEMS, Exported
 from models.inputs import CONTENT, FIRST, ItemContent
+from models.likeness import Likeness, padded
 from models.scorer import known_content
 
 
@@ -54,7 +55,12 @@ class Catalogue:
 
     item_ids: list[str]
     vectors: np.ndarray  # (items, dim) float32
-    train_events: np.ndarray  # (items,) int64
+    content: ItemContent
+
+    @property
+    def train_events(self) -> np.ndarray:
+        """(items,) int64."""
+        return self.content.train_events
 
 
 def newest_model(run: Run) -> Trained:
@@ -144,7 +150,18 @@ def catalogue(run: Run, trained: Trained) -> Catalogue:
     known = known_content(trained.exported, replace(now[1], train_events=counted))
     with run.step("item_vectors", items=len(now[0]) - FIRST, new=len(now[0]) - len(then[0])):
         vectors = trained.exported.item_vectors(known)
-    return Catalogue(now[0], vectors, counted)
+    return Catalogue(now[0], vectors, replace(now[1], train_events=counted))
+
+
+def likeness(run: Run, listed: Catalogue) -> Likeness:
+    """What the catalogue's items have in common."""
+    vocabulary = run.read("item_vocabulary").select("item_id", "index")
+    pairs = run.read("item_neighbours").join(vocabulary, "item_id")
+    others = vocabulary.select(F.col("item_id").alias("neighbour_id"), F.col("index").alias("neighbour"))
+    columns = pairs.join(others, "neighbour_id").select("index", "rank", "neighbour", "similarity").toArrow()
+    items, ranks, neighbours, similarities = (column.to_numpy() for column in columns)
+    arrays = padded(items, ranks, neighbours, similarities, len(listed.item_ids))
+    return Likeness(*arrays, listed.content.categories, listed.content.numbers)
 
 
 def _content_today(run: Run, trained: Trained) -> DataFrame:

@@ -158,6 +158,7 @@ class Warehouse:
         """Makes an empty table with comments, partitions and NOT NULL where there is none, and registers it."""
         if not self.exists(table.name):
             builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table.name)).comment(table.comment)
+            builder = builder.property("delta.dataSkippingStatsColumns", ",".join(table.skipping))
             for field in table.schema.fields:
                 comment = field.metadata["comment"]
                 builder = builder.addColumn(field.name, field.dataType, nullable=field.nullable, comment=comment)

@@ -57,6 +57,9 @@ def expected(  # noqa: PLR0911, PLR0912  # one case an operation
             return sum(weight * number for weight, number in weights if number is not None)
         case "sum", _:
             return math.fsum(numbers)
+        case "smoothed_mean", _:
+            added = feature.smoothing * feature.prior
+            return (math.fsum(numbers) + added) / (len(numbers) + feature.smoothing) if numbers else None
         case "mean", _:
             return statistics.fmean(numbers) if numbers else None
         case "min", _:
@@ -67,6 +70,12 @@ def expected(  # noqa: PLR0911, PLR0912  # one case an operation
             return statistics.pstdev(numbers) if numbers else None
         case "share", _:
             return {label: n / len(labels) for label, n in Counter(labels).items()}
+        case "interest", _:
+            weighed = Counter()
+            for e in inside:
+                for label in _labels(e, feature.of, items, zone):
+                    weighed[label] += 0.5 ** ((date - e.date).days / feature.half_life)
+            return {label: n / (weighed.total() + feature.smoothing) for label, n in weighed.items()}
         case "entropy", _:
             return -sum(p * math.log(p) for p in shares) if labels else None
         case (("distinct" | "distinct_sketch"), _):

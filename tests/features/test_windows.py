@@ -42,6 +42,8 @@ EVERY_OPERATION = (
     Feature(trend="events", days=(3, 30)),
     Feature(decayed_count="events", half_life=2.5, days=(30,)),
     Feature(decayed_sum="value", half_life=7, days=(3, 30)),
+    Feature(interest="category", half_life=2.5, smoothing=2, days=(3, 30)),
+    Feature(smoothed_mean="value", smoothing=3, prior=1.5, days=(3, 30)),
     Feature(last_k="item_id", k=3, days=(3, 30)),
     Feature(last_k="value", k=2, days=(30,)),
 )

@@ -102,6 +102,21 @@ def test_users_without_a_vector_go_down_the_chain(scored: Tiny) -> None:
     assert lists["cold_alone"] == lists["cold_plain"] == lists["stranger"] == anywhere
 
 
+def test_a_recommendation_says_what_it_has_in_common_with_the_past(scored: Tiny) -> None:
+    because = {r["item_id"]: (r["because_item_id"], r["because_similarity"]) for r in _lists(scored)["u1"]}
+    assert because == {"i6": ("i0", 0.75), "i7": (None, None)}
+    content = tw.content_of(scored)
+    past, own = [FIRST + n for n in range(6)], FIRST + 6
+    labels = [label for i in past for label in content.categories[i] if label]
+    counts, mine = {label: labels.count(label) for label in labels}, [label for label in content.categories[own] if label]
+    by_category = sum(counts.get(label, 0) for label in mine) / np.sqrt(len(mine) * sum(n * n for n in counts.values()))
+    mean = content.numbers[past].mean(axis=0)
+    by_content = content.numbers[own] @ mean / np.linalg.norm(content.numbers[own]) / np.linalg.norm(mean)
+    row = next(r for r in _lists(scored)["u1"] if r["item_id"] == "i6")
+    assert (row["category_similarity"], row["content_similarity"]) == pytest.approx((by_category, by_content))
+    assert {r["category_similarity"] for r in _lists(scored)["cold_young"]} == {None}  # popular: nothing was compared
+
+
 def test_every_user_is_accounted_for(scored: Tiny) -> None:
     run = scored.table("runs").where("job = 'score_users'").orderBy("started_at").first()
     everyone = WALKS.keys() | {user["user_id"] for user in USERS}

@@ -139,6 +139,8 @@ def make(
     labels = [("event_type", "view", 2), ("categories", "a", 2), ("categories", "b", 3)]
     tiny.write("label_vocabulary", [dict(zip(("column", "label", "index"), label, strict=True)) for label in labels])
     write_vocabulary(tiny, items, walks)
+    pair = {"item_id": items[-2], "rank": 1, "neighbour_id": items[0], "users": 3, "similarity": 0.75}
+    tiny.write("item_neighbours", [pair])
     write_sequences(tiny, items, walks)
     return tiny
 
