@@ -43,13 +43,15 @@ class Table:
 
     @property
     def skipping(self) -> tuple[str, ...]:
-        """Columns of which each file tells the least and the greatest value: what readers choose files by.
+        """Columns of which each file tells the least and the greatest value, which readers choose and order files by: keys,
+        days and instants.
 
         Delta takes them of the first 32 columns otherwise, which is a good part of what a wide table costs to write.
         """
-        times = [c.name for c in self.columns if c.type in ("date", "timestamp")]
-        has_range = {c.name for c in self.columns if c.type in ("date", "timestamp", "string", "int", "bigint")}
-        return tuple(name for name in times or self.keys if name in has_range and name not in self.partitions)
+        times = ("date", "timestamp")
+        has_range = {c.name for c in self.columns if c.type in (*times, "string", "int", "bigint")}
+        wanted = dict.fromkeys((*self.keys, *(c.name for c in self.columns if c.type in times)))
+        return tuple(name for name in wanted if name in has_range and name not in self.partitions)
 
 
 def conform(df: DataFrame, table: Table) -> DataFrame:

@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from features.errors import ContractError, NoInputError
 from features.schema import Column, Table
+from features.tables import METRICS, SEQUENCES
 from jobs.runtime.errors import ConfigError, TransientError
 from jobs.runtime.warehouse import Warehouse, between, equals
 
@@ -99,6 +100,15 @@ def test_the_table_carries_the_comments_and_refuses_nulls(warehouse: Warehouse) 
     empty_number = warehouse.spark.createDataFrame([(FIRST, None, None)], "date date, number bigint, note string")
     with pytest.raises(Exception, match="NOT NULL"):
         warehouse.write(DAYS, empty_number, between("date", FIRST, FIRST))
+
+
+def test_files_tell_the_ranges_of_keys_and_times_alone(warehouse: Warehouse) -> None:
+    """The stream orders files by example_id; numbers of a wide table would cost more to tell than to write."""
+    assert SEQUENCES.skipping == ("example_id", "last_time", "target_time")
+    assert METRICS.skipping == ("model", "split", "metric", "k")  # no partition, and a boolean has no range
+    warehouse.create(SEQUENCES)
+    detail = warehouse.spark.sql(f"DESCRIBE DETAIL delta.`{warehouse.path('sequences')}`").select("properties").head()
+    assert detail[0]["delta.dataSkippingStatsColumns"] == "example_id,last_time,target_time"
 
 
 def test_a_table_of_another_schema_is_refused_by_column(warehouse: Warehouse) -> None:
