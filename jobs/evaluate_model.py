@@ -1,14 +1,15 @@
-"""Evaluate a model: metrics of full rankings beside popularity, and a report.
+"""Evaluate a model: metrics of full rankings beside popularity and nearest neighbours, and a report.
 
 Reads   sequences, events                 the targets of valid and test; whole histories, to leave out of a ranking
-        item_content, item_vocabulary, label_vocabulary, items, models
+        item_content, item_vocabulary, item_neighbours, label_vocabulary, items, models
         statistics, projections           what the content of items was scaled by when the model was trained
         recommendations, quarantine       for the report, where they are there
 Writes  metrics                           of the model, replaced whole
         _reports/<model_id>/report.html   beside the tables
 
 Each target that counts is ranked among all items of the vocabulary: raw, and with the items of the user's own history before
-it left out. A target that the vocabulary does not know is a miss. Popularity ranks by training events, in the same two ways.
+it left out. A target that the vocabulary does not know is a miss. In the same two ways rank popularity, by training events, and
+item_knn, by how similar an item is to those of the past.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from jobs.evaluation.report_data import collect
 from jobs.runtime.files import write_text
 from jobs.runtime.job import Job, Run
 from jobs.runtime.shipping import ship
-from jobs.runtime.trained import Catalogue, Trained, catalogue, newest_model
+from jobs.runtime.trained import Catalogue, Trained, catalogue, likeness, newest_model
 from jobs.runtime.warehouse import equals
 from models.evaluation import estimate_of
 from models.inputs import FIRST
@@ -39,7 +40,7 @@ def build(run: Run) -> None:
     listed = catalogue(run, trained)
     examples = _examples(run).persist()
     cutoffs = run.config.evaluation.cutoffs
-    model = ship(run.spark, trained.folder, listed.vectors)
+    model = ship(run.spark, trained.folder, listed.vectors, likeness(run, listed))
     results = judged(examples, model, listed.train_events, max(cutoffs)).persist()
     with run.step("judge") as fields:
         fields.update(_check_targets(run, results))
@@ -127,12 +128,12 @@ JOB = Job(
     "evaluate_model",
     build,
     reads=(
-        "sequences", "events", "item_content", "item_vocabulary", "label_vocabulary", "statistics", "projections", "items",
-        "models", "recommendations", "quarantine",
+        "sequences", "events", "item_content", "item_neighbours", "item_vocabulary", "label_vocabulary", "statistics",
+        "projections", "items", "models", "recommendations", "quarantine",
     ),
     writes=("metrics",),
     sections=("evaluation", "sequences", "scoring", "content"),
-    description="Metrics of full rankings beside popularity, and a report.",
+    description="Metrics of full rankings beside popularity and nearest neighbours, and a report.",
 )  # fmt: skip
 
 

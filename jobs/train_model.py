@@ -6,6 +6,9 @@ Writes  models                                      one row; training again on t
         <warehouse>/_training/<model_id>/           checkpoints: the same command goes on where a killed run stopped
         <warehouse>/_models/<model_id>/             the exported model
 
+With --replay MODEL_ID nothing of the scenario but the warehouse counts: the model is trained again from what its row of
+`models` pins, and the run ends with 3 unless every weight is the same, bit for bit.
+
 The warehouse must be on a path that every machine sees.
 """
 
@@ -13,36 +16,37 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from pyspark.sql import functions as F
 
 from features.errors import ContractError
-from jobs.runtime.barrier import run_workers
+from jobs.runtime.arguments import Option
 from jobs.runtime.config import digest
 from jobs.runtime.errors import ConfigError
 from jobs.runtime.job import Job, Run
 from jobs.runtime.version import code_version, package_versions
+from jobs.training.replay import replay
+from jobs.training.workers import threads, train
 from models.delta_log import training_files
-from models.errors import WorkerError
 from models.inputs import FIRST, Sizes
-from models.launch import Ended, first_cause
 from models.spec import PinnedTable, TrainSpec
 
 READS = ("sequences", "item_content", "label_vocabulary", "statistics", "projections")
 SECTIONS = ("sequences", "model", "training")
 
 
+REPLAY = Option("--replay", "MODEL_ID", "trains a model again from what its row of `models` pins, and compares the weights")
+
+
 def build(run: Run) -> None:
+    if run.options.get(REPLAY.name):
+        replay(run, run.options[REPLAY.name])
+        return
     training_files(run.path("sequences"), run.version("sequences"))  # refuses here what every worker would refuse
     spec = training_spec(run, _sizes(run))
-    run.log("spec", model_id=spec.model_id, lanes=spec.lanes, folder=spec.folder, sizes=vars(spec.sizes))
-    with run.step("train", model_id=spec.model_id, workers=spec.training.workers):
-        ends = run_workers(run.spark, _write_spec(spec), spec.training.workers, spec.threads, run.logger.fields)
-    result = _result(ends, spec)
+    result = train(run, spec)
     run.count("train_rows", result["rows"])
     run.insert_new("models", run.spark.createDataFrame([_row(run, spec, result)], run.table("models").schema))
 
@@ -68,21 +72,13 @@ def training_spec(run: Run, sizes: Sizes) -> TrainSpec:
         sizes=sizes,
         folder="none",
         versions={name: run.version(name) for name in READS if name in run.versions},  # not all have projections
-        threads=_threads(run),
+        threads=threads(run, training.workers),
     )
     # Tables by version, not by path: the same warehouse under another name makes the same model.
     identity = {k: v for k, v in spec.identity().items() if not k.endswith(".path")}
     model_id = digest([identity, run.config.dump("sequences"), code_version()])
     folders = {"folder": run.path(f"_training/{model_id}"), "export": run.path(f"_models/{model_id}")}
     return spec.model_copy(update={"model_id": model_id, **folders})
-
-
-def _threads(run: Run) -> int:
-    """Of one worker: its share of a machine that it shares with the others, else the cores that Spark gives a task."""
-    spark = run.spark.sparkContext
-    if (spark.master or "").startswith("local"):
-        return max(1, (os.cpu_count() or 1) // run.config.training.workers)
-    return int(spark.getConf().get("spark.task.cpus") or 1)
 
 
 def _sizes(run: Run) -> Sizes:
@@ -119,28 +115,6 @@ def _sizes(run: Run) -> Sizes:
     )
 
 
-def _write_spec(spec: TrainSpec) -> str:
-    path = Path(spec.folder, "spec.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(spec.model_dump_json(indent=1), encoding="utf-8")
-    return str(path)
-
-
-def _result(ends: Sequence[Ended], spec: TrainSpec) -> dict:
-    """The chief's result.
-
-    Raises:
-        WorkerError: a worker died or stalled.
-        ContractError: what the workers refused.
-    """
-    cause = first_cause(ends)
-    if cause is not None:
-        if cause.code == WorkerError.exit_code:
-            raise WorkerError(f"{cause.message} The same command goes on from the last checkpoint in {spec.folder}.")
-        raise {2: ConfigError, 3: ContractError}.get(cause.code, RuntimeError)(cause.message)
-    return next(end.result for end in ends if end.result is not None)
-
-
 def _row(run: Run, spec: TrainSpec, result: dict) -> tuple:
     sections = run.config.dump(*SECTIONS)
     return (
@@ -160,7 +134,15 @@ def _row(run: Run, spec: TrainSpec, result: dict) -> tuple:
     )
 
 
-JOB = Job("train_model", build, reads=READS, writes=("models",), sections=SECTIONS, description=__doc__ or "")
+JOB = Job(
+    "train_model",
+    build,
+    reads=READS,
+    writes=("models",),
+    sections=SECTIONS,
+    options=(REPLAY,),
+    description=__doc__ or "",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

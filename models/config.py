@@ -31,9 +31,13 @@ class ModelConfig(Section):
         return self
 
 
-class LossWeights(Section):
+class LossConfig(Section):
+    """Weights of the losses, and how the softmax over items is taken."""
+
     next_item: NonNegativeFloat = 1.0  # cross entropy over all items
     value: NonNegativeFloat = 0.1  # mean squared error of the rating head; counts only where the source has explicit values
+    negatives: NonNegativeInt = 0  # items that a target is told apart from, drawn anew each step; 0: all items
+    popularity_power: NonNegativeFloat = 0.0  # they are drawn by training events to this power; 0: all alike
 
 
 class TrainingConfig(Section):
@@ -52,7 +56,7 @@ class TrainingConfig(Section):
     checkpoint_steps: PositiveInt = 200
     step_timeout_seconds: PositiveInt = 300  # a step that takes longer ends the worker
     seed: int = 0
-    loss: LossWeights = LossWeights()
+    loss: LossConfig = LossConfig()
 
     @model_validator(mode="after")
     def lanes_are_shared_evenly(self) -> Self:

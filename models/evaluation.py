@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.inputs import FIRST
-from models.ranking import BLOCK_SCORES, METRICS, NORMAL_95, Estimate, ranks, top_k
+from models.ranking import BLOCK_SCORES, METRICS, NORMAL_95, Estimate, Scores, best_items, products, ranks
 
 NEVER = np.iinfo(np.int32).max  # place of an item that is in no list
 
@@ -47,14 +47,17 @@ def judge(requests: Requests, items: np.ndarray, k: int) -> Judged:
         items: (items, dim) float32, the ranker's side of the products.
         k: length of the lists that coverage looks at.
     """
-    rows = max(1, BLOCK_SCORES // len(items))
+    return judge_scores(products(requests.users, items), len(items), requests.targets, requests.seen, k)
+
+
+def judge_scores(scores: Scores, size: int, targets: np.ndarray, seen: Sequence[np.ndarray], k: int) -> Judged:
+    """As `judge`, of any ranker of `size` items; targets and seen as of Requests."""
+    rows = max(1, BLOCK_SCORES // size)
     parts = []
-    for start in range(0, len(requests.targets), rows):
+    for start in range(0, len(targets), rows):
         block = slice(start, start + rows)
-        parts.append(ranks(requests.users[block] @ items.T, requests.targets[block], requests.seen[block]))
-    places = [
-        _places(requests.users, items, k, seen) for seen in ([np.empty(0, np.int64)] * len(requests.targets), requests.seen)
-    ]
+        parts.append(ranks(scores(block), targets[block], seen[block]))
+    places = [_places(scores, size, k, left_out) for left_out in ([np.empty(0, np.int64)] * len(targets), seen)]
     return Judged(np.hstack([np.stack(part) for part in parts]) if parts else np.empty((2, 0)), np.stack(places))
 
 
@@ -67,9 +70,9 @@ def popularity(requests: Requests, train_events: np.ndarray) -> tuple[Requests, 
     return Requests(users, requests.targets, requests.seen), train_events.astype(np.float32)[:, None]
 
 
-def _places(users: np.ndarray, items: np.ndarray, k: int, seen: Sequence[np.ndarray]) -> np.ndarray:
-    best, _ = top_k(users, items, k, seen)  # (n, k), padding where too few are left
-    places = np.full(len(items), NEVER, np.int32)
+def _places(scores: Scores, size: int, k: int, seen: Sequence[np.ndarray]) -> np.ndarray:
+    best, _ = best_items(scores, size, k, seen)  # (n, k), padding where too few are left
+    places = np.full(size, NEVER, np.int32)
     for place in reversed(range(k)):
         places[best[:, place]] = place
     places[:FIRST] = NEVER

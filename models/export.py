@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shutil
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 import onnx
 import tensorflow as tf
 import tf2onnx
+from onnx import numpy_helper
 
 from models.errors import ExportError
 from models.exported import CARD, ENCODER, ITEMS, Exported
@@ -109,3 +111,10 @@ def _publish(draft: Path, folder: Path) -> None:
         folder.rename(old)
     draft.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def weights_of(folder: str | Path) -> Counter[tuple[tuple[int, ...], bytes]]:
+    """Every tensor of an export's graphs, bit for bit; not by name, which holds Keras's count of the layers of a process."""
+    graphs = [onnx.load(Path(folder) / name).graph for name in (ENCODER, ITEMS)]
+    tensors = [numpy_helper.to_array(i) for graph in graphs for i in graph.initializer]
+    return Counter((tensor.shape, tensor.tobytes()) for tensor in tensors)

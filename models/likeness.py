@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Self
@@ -9,6 +10,7 @@ from typing import Self
 import numpy as np
 
 from models.inputs import FIRST, PADDING
+from models.ranking import Scores
 
 FILE = "likeness.npz"
 
@@ -70,6 +72,23 @@ class Likeness:
             self._by_category(past, items),
             self._by_content(past, items),
         )
+
+    def neighbour_scores(self, pasts: Sequence[np.ndarray]) -> Scores:
+        """Item-based nearest neighbours, as a ranker: an item scores the sum, over the events of the past, of the similarity
+        by which it is a neighbour of the event's item.
+
+        Args:
+            pasts: per user the indices of their events' items.
+        Reference: Sarwar et al. 2001, https://doi.org/10.1145/371920.372071
+        """
+
+        def scores(users: slice) -> np.ndarray:
+            found = np.zeros((len(pasts[users]), len(self.neighbours)), np.float32)
+            for row, past in zip(found, pasts[users], strict=True):
+                np.add.at(row, self.neighbours[past].ravel(), self.similarities[past].ravel())
+            return found
+
+        return scores
 
     def _by_category(self, past: np.ndarray, items: np.ndarray) -> np.ndarray:
         labels = 1 + int(self.categories.max(initial=PADDING))

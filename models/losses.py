@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from models.attention import MASKED
 from models.inputs import FIRST
+from models.negatives import Negatives
 
 CHUNK_ROWS = 512  # rows whose logits exist at once
 
@@ -71,6 +73,26 @@ def _log_partition(
     _, d_real, parts = tf.while_loop(lambda number, *_: number < chunks, chunk, start, parallel_iterations=1)
     d_states, log_partition = tf.split(tf.reshape(parts.concat(), [rows, dim + 1]), [dim, 1], axis=-1)
     return log_partition[:, 0], d_states, tf.pad(d_real, [[FIRST, 0], [0, 0]])
+
+
+def sampled_item_loss(
+    states: tf.Tensor, item_vectors: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, negatives: Negatives
+) -> tf.Tensor:
+    """As next_item_loss, with the sum over all items estimated from the target and drawn items.
+
+    Each drawn item counts as many times as it is rarer among those drawn than in the catalogue (logQ correction), and one
+    that is the target counts not at all, since the target itself is in the sum: so the estimate is right in the mean, and
+    the loss tends to the whole one as more are drawn, however unevenly.
+
+    Reference: Bengio and Senecal 2008, https://doi.org/10.1109/TNN.2007.912312; the target's own logit is left as it is,
+        Khrylchenko et al. 2025, https://arxiv.org/abs/2507.09331
+    """
+    drawn, log_expected = negatives
+    true = tf.reduce_sum(states * tf.gather(item_vectors, targets), axis=-1)  # (n,)
+    others = tf.matmul(states, tf.gather(item_vectors, drawn), transpose_b=True)  # (n, negatives)
+    others = tf.where(drawn[None, :] == targets[:, None], MASKED, others - tf.gather(log_expected, drawn))
+    log_partition = tf.reduce_logsumexp(tf.concat([true[:, None], others], axis=1), axis=1)
+    return tf.reduce_sum(weights * (log_partition - true))
 
 
 def value_loss(predicted: tf.Tensor, actual: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:

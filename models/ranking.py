@@ -127,19 +127,40 @@ def top_k(
     Returns:
         items (users, k) int32 and scores (users, k) float32; where fewer than k items are left, padding with -inf.
     """
-    users, rows = len(user_vectors), max(1, block_scores // len(item_vectors))
+    return best_items(products(user_vectors, item_vectors), len(item_vectors), k, seen, block_scores)
+
+
+# What a ranker makes of some of the users: their scores of all items, (users of the slice, items) float32, a new array.
+Scores = Callable[[slice], np.ndarray]
+
+
+def products(user_vectors: np.ndarray, item_vectors: np.ndarray) -> Scores:
+    """The scores of a model of vectors, (users, dim) and (items, dim) float32."""
+    return lambda users: user_vectors[users] @ item_vectors.T
+
+
+def best_items(
+    scores: Scores, size: int, k: int, seen: Sequence[np.ndarray], block_scores: int = BLOCK_SCORES
+) -> tuple[np.ndarray, np.ndarray]:
+    """As top_k, of any ranker.
+
+    Args:
+        size: number of items.
+        seen: of all users, whose number it tells.
+    """
+    users, rows = len(seen), max(1, block_scores // size)
     items = np.full((users, k), PADDING, np.int32)
-    scores = np.full((users, k), -np.inf, np.float32)
+    found_scores = np.full((users, k), -np.inf, np.float32)
     for start in range(0, users, rows):
         block = slice(start, start + rows)
-        product = user_vectors[block] @ item_vectors.T  # (rows, items)
+        product = scores(block)  # (rows, items)
         product[:, :FIRST] = -np.inf
         product[_pairs(seen[block])] = -np.inf
         best = _best(product, min(k, product.shape[1]))  # (rows, at most k)
         found = np.take_along_axis(product, best, axis=1)
-        scores[block, : best.shape[1]] = found
+        found_scores[block, : best.shape[1]] = found
         items[block, : best.shape[1]] = np.where(np.isneginf(found), PADDING, best)
-    return items, scores
+    return items, found_scores
 
 
 def _best(scores: np.ndarray, k: int) -> np.ndarray:

@@ -20,6 +20,7 @@ from models.delta_log import keep_partition, table_files, training_files
 from models.errors import CheckpointError
 from models.export import export_model
 from models.file_plan import EpochPlan, plan_epoch
+from models.scalars import Scalars
 from models.spec import TrainSpec
 from models.step import Stepper, assign, averaged_weights, build_optimizer
 from models.transformer import Recommender
@@ -89,6 +90,7 @@ class TrainingRun:
         self._validation = Validation(self.model, self._content, valid, spec.lanes, config.batch_size, cluster)
         self._state = self._new_state()
         self._checkpoints = Checkpoints(spec.folder, spec, self._tracked())
+        self._scalars = Scalars(Path(spec.folder, "scalars"))
 
     def _new_state(self) -> dict[str, tf.Variable]:
         return {
@@ -143,17 +145,17 @@ class TrainingRun:
                 self._after_step()
         seconds = time.monotonic() - start
         positions, steps = self._state["sums"].numpy()[1] - before[1], self._steps_per_epoch - first
-        self._log(
-            "epoch",
-            epoch=number + 1,
-            steps=self.step,
+        result = {
             **self._end_epoch(),
-            seconds=round(seconds, 3),
-            positions_per_second=round(positions / seconds, 1),
-            steps_per_second=round(steps / seconds, 2),
-            share_waiting_for_data=round(stream.waited / seconds, 4),
-            validation_seconds=round(time.monotonic() - start - seconds, 3),
-        )
+            "seconds": round(seconds, 3),
+            "positions_per_second": round(positions / seconds, 1),
+            "steps_per_second": round(steps / seconds, 2),
+            "share_waiting_for_data": round(stream.waited / seconds, 4),
+            "validation_seconds": round(time.monotonic() - start - seconds, 3),
+        }
+        self._log("epoch", epoch=number + 1, steps=self.step, **result)
+        if self._cluster.is_chief:
+            self._scalars.write(self.step, result)
 
     def _after_step(self) -> None:
         step = self.step

@@ -12,7 +12,8 @@ from models.encoder import Encoder
 from models.inputs import CONTENT, FIRST, HISTORY, TARGETS, ItemContent, Sizes
 from models.item_tower import ItemTower
 from models.layers import derive
-from models.losses import next_item_loss, value_loss
+from models.losses import next_item_loss, sampled_item_loss, value_loss
+from models.negatives import Negatives
 from models.rating_head import RatingHead
 
 
@@ -56,12 +57,17 @@ class Recommender(keras.layers.Layer):
         return self.rating_head(states, items)
 
     def losses(
-        self, batch: dict[str, tf.Tensor], content: ItemContent, seed: tf.Tensor | None
+        self,
+        batch: dict[str, tf.Tensor],
+        content: ItemContent,
+        seed: tf.Tensor | None,
+        negatives: Negatives | None = None,
     ) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
         """Each loss as its weighted sum and the sum of its weights, both () float32.
 
         Args:
             batch: the tensors of models.inputs.HISTORY and TARGETS, each (batch, length).
+            negatives: what the next item is told apart from; None: all items.
         Returns:
             next_item, over positions whose target is a real item; value, over positions whose target has a value.
         """
@@ -69,17 +75,18 @@ class Recommender(keras.layers.Layer):
         states = self.states(batch, vectors, seed)  # (batch, length, dim)
         known = tf.cast(batch["targets"] >= FIRST, tf.float32)
         return {
-            "next_item": self._next_item(states, vectors, batch["targets"], batch["weights"] * known),
+            "next_item": self._next_item(states, vectors, batch["targets"], batch["weights"] * known, negatives),
             "value": self._value(
                 states, vectors, batch["targets"], batch["target_values"], batch["target_value_weights"] * known
             ),
         }
 
     def _next_item(
-        self, states: tf.Tensor, vectors: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
+        self, states: tf.Tensor, vectors: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, negatives: Negatives | None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         valid = weights > 0  # (batch, length), n of them; the others would cost as much
-        loss = next_item_loss(states[valid], vectors, targets[valid], weights[valid])
+        given = (states[valid], vectors, targets[valid], weights[valid])
+        loss = next_item_loss(*given) if negatives is None else sampled_item_loss(*given, negatives)
         return loss, tf.reduce_sum(weights)
 
     def _value(

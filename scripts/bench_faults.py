@@ -22,9 +22,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import onnx
 from figures import figure
-from onnx import numpy_helper
+
+from models.export import weights_of
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ("model.dim=16", "sequences.max_length=16", "training.epochs=8", "training.batch_size=32", "training.warmup_steps=5")
@@ -79,11 +79,8 @@ def kill_one(folder: Path, after_epochs: int) -> tuple[float, int]:
 
 
 def weights(folder: Path) -> Counter[tuple[tuple[int, ...], bytes]]:
-    """Every tensor of the exported graphs, bit for bit; not by name, which holds Keras's count of the layers of a process."""
     (encoder,) = (folder / "warehouse" / "_models").glob("*/encoder.onnx")
-    graphs = [onnx.load(path).graph for path in (encoder, encoder.with_name("items.onnx"))]
-    tensors = [numpy_helper.to_array(i) for graph in graphs for i in graph.initializer]
-    return Counter((tensor.shape, tensor.tobytes()) for tensor in tensors)
+    return weights_of(encoder.parent)
 
 
 def main() -> None:

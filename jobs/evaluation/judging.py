@@ -11,12 +11,13 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.runtime.shipping import shipped
+from jobs.runtime.shipping import shipped, shipped_likeness
 from models.columns import histories, matrix, ragged
-from models.evaluation import NEVER, Judged, Requests, judge, metric_keys, popularity, user_sums
+from models.evaluation import NEVER, Judged, Requests, judge, judge_scores, metric_keys, popularity, user_sums
+from models.likeness import Likeness
 from models.scorer import Scorer
 
-OURS, POPULARITY = "lakeformer", "popularity"
+OURS, POPULARITY, NEIGHBOURS = "lakeformer", "popularity", "item_knn"
 _COLUMNS = {
     "split": pa.string(), "user_id": pa.string(), "rank": pa.float64(), "item": pa.int32(), "place": pa.int32(),
     "model": pa.string(), "masked": pa.bool_(),
@@ -48,23 +49,23 @@ METRIC_ROW = (
 
 
 def judged(examples: DataFrame, model: str, train_events: np.ndarray, k: int) -> DataFrame:
-    """Two kinds of rows, by (split, model, masked), of our model and of popularity.
+    """Two kinds of rows, by (split, model, masked), of our model, of popularity and of item_knn.
 
     Per target that counts: `user_id` and `rank` (0-based; infinity: not in the vocabulary; NaN: the target does not stand in
     the history where it should). Per batch and item that reached a list of k: `item` and its best `place` (0-based).
 
     Args:
         examples: rows of `sequences` with `history` and `target_at`.
-        model: name of the shipped model.
+        model: name of the shipped model, and of what items have in common.
         train_events: (items,) what popularity ranks by.
     """
 
     def run(batches: Batches) -> Iterator[pa.RecordBatch]:
-        scorer = shipped(model)
+        scorer, alike = shipped(model), shipped_likeness(model)
         for batch in batches:
             for key in _groups(batch):
                 part = batch.filter(pc.and_(pc.equal(batch["split"], key[0]), pc.equal(batch["length"], key[1])))
-                yield from _judge_part(part, key[0], scorer, train_events, k)
+                yield from _judge_part(part, key[0], scorer, alike, train_events, k)
 
     return examples.mapInArrow(run, _DDL)
 
@@ -74,7 +75,9 @@ def _groups(batch: pa.RecordBatch) -> list[tuple[str, int]]:
     return sorted(set(zip(batch["split"].to_pylist(), batch["length"].to_pylist(), strict=True)))
 
 
-def _judge_part(part: pa.RecordBatch, split: str, scorer: Scorer, train_events: np.ndarray, k: int) -> Iterator[pa.RecordBatch]:
+def _judge_part(
+    part: pa.RecordBatch, split: str, scorer: Scorer, alike: Likeness, train_events: np.ndarray, k: int
+) -> Iterator[pa.RecordBatch]:
     rows, events, user_ids = histories(part), part["events"].to_numpy(), part["user_id"].to_numpy(zero_copy_only=False)
     targets, weights = matrix(part["targets"]), matrix(part["weights"])
     past, target_at = ragged(part["history"]), ragged(part["target_at"])
@@ -84,9 +87,14 @@ def _judge_part(part: pa.RecordBatch, split: str, scorer: Scorer, train_events: 
         requests = Requests(
             states[row, place], targets[block[row], place], [past[r][:p] for r, p in zip(block[row], at, strict=True)]
         )
-        ours = judge(requests, scorer.items, k)
-        theirs = judge(*popularity(requests, train_events), k)
-        for name, result in ((OURS, ours), (POPULARITY, theirs)):
+        judgements = {
+            OURS: judge(requests, scorer.items, k),
+            POPULARITY: judge(*popularity(requests, train_events), k),
+            NEIGHBOURS: judge_scores(
+                alike.neighbour_scores(requests.seen), len(scorer.items), requests.targets, requests.seen, k
+            ),
+        }
+        for name, result in judgements.items():
             yield from _numbers(split, name, user_ids[block[row]], found, result)
 
 

@@ -5,10 +5,23 @@ from __future__ import annotations
 import argparse
 import datetime
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from jobs.runtime.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Option:
+    """An argument with a value that one job takes beside those of all jobs."""
+
+    flag: str
+    metavar: str
+    help: str
+
+    @property
+    def name(self) -> str:
+        return self.flag.removeprefix("--").replace("-", "_")
 
 
 @dataclass(frozen=True)
@@ -21,6 +34,7 @@ class Arguments:
     force: bool = False
     print_config: bool = False
     run_id: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)  # of the job's own, those that were given
 
 
 class _Parser(argparse.ArgumentParser):
@@ -39,7 +53,7 @@ def _new_run_id() -> str:
     return f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
 
 
-def parse(job: str, description: str, argv: Sequence[str] | None) -> Arguments:
+def parse(job: str, description: str, argv: Sequence[str] | None, options: Sequence[Option] = ()) -> Arguments:
     """Reads a job's command line.
 
     Raises:
@@ -55,6 +69,8 @@ def parse(job: str, description: str, argv: Sequence[str] | None) -> Arguments:
     parser.add_argument("--force", action="store_true", help="runs even where the same run already ended well")
     parser.add_argument("--print-config", action="store_true", help="prints the whole configuration with its defaults")
     parser.add_argument("--run-id", default="", help="name of the run in the ledger and the logs; default: a new one")
+    for option in options:
+        parser.add_argument(option.flag, metavar=option.metavar, help=option.help)
     given = parser.parse_args(argv)
     if given.date and (given.start or given.end):
         raise ConfigError(f"{job}: --date excludes --start and --end.")
@@ -72,4 +88,5 @@ def parse(job: str, description: str, argv: Sequence[str] | None) -> Arguments:
         force=given.force,
         print_config=given.print_config,
         run_id=given.run_id or _new_run_id(),
+        options={o.name: value for o in options if (value := getattr(given, o.name)) is not None},
     )

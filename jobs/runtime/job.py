@@ -19,7 +19,7 @@ from features.errors import ContractError, NoInputError
 from features.schema import Table
 from features.tables import all_tables
 from jobs.runtime import arguments, ledger
-from jobs.runtime.arguments import Arguments
+from jobs.runtime.arguments import Arguments, Option
 from jobs.runtime.config import Scenario, digest, load
 from jobs.runtime.errors import ConfigError, exit_code
 from jobs.runtime.logs import JsonLog
@@ -34,7 +34,8 @@ class Job:
     """A spark-submit entry.
 
     `sections` are the parts of the configuration that decide its result; `shared` are tables that other jobs write too,
-    so that their version says nothing about whether this job's rows are still there.
+    so that their version says nothing about whether this job's rows are still there. A run with one of the job's own
+    `options` is never skipped.
     """
 
     name: str
@@ -44,11 +45,12 @@ class Job:
     sections: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
     reads_raw_files: bool = False
+    options: tuple[Option, ...] = ()
     description: str = ""
 
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Runs the job as a command and returns its exit code."""
-        return run_command(self.name, self.description, argv, self.execute)
+        return run_command(self.name, self.description, argv, self.execute, self.options)
 
     def execute(self, spark: SparkSession, config: Scenario, given: Arguments) -> int:
         """Runs the job in a session: skipped where nothing has changed, recorded in the ledger, whatever happens."""
@@ -63,7 +65,7 @@ class Job:
                 print(run.plan())
                 return 0
             run.warehouse.check_writable()
-            if not given.force and run.is_up_to_date():
+            if not (given.force or given.options) and run.is_up_to_date():
                 log.write("up_to_date", outputs=run.row.outputs)
                 return 0
         except ConfigError as error:  # nothing to write the ledger with
@@ -79,6 +81,7 @@ class Run:
     def __init__(self, spark: SparkSession, config: Scenario, given: Arguments, job: Job, log: JsonLog) -> None:
         self.spark, self.config, self.job, self.run_id = spark, config, job, given.run_id
         self.start, self.end, self.logger, self.force = given.start, given.end, log, given.force
+        self.options = given.options
         self.tables = all_tables(config.features)
         self.warehouse = Warehouse(spark, config.warehouse, config.catalog)
         self.versions: dict[str, int] = {}
@@ -87,7 +90,7 @@ class Run:
             run_id=given.run_id,
             job=job.name,
             started_at=datetime.datetime.now(datetime.UTC),
-            arguments=json.dumps({"start": given.start, "end": given.end}, default=str),
+            arguments=json.dumps({"start": given.start, "end": given.end, **given.options}, default=str),
             config_hash=config.hash(),
         )
 
@@ -249,11 +252,12 @@ def run_command(
     description: str,
     argv: Sequence[str] | None,
     execute: Callable[[SparkSession, Scenario, Arguments], int],
+    options: Sequence[Option] = (),
 ) -> int:
     """Parses, loads the configuration, gets the session and executes; every error becomes its exit code."""
     log = JsonLog(job=name)
     try:
-        given = arguments.parse(name, description, argv)
+        given = arguments.parse(name, description, argv, options)
         config = load(given.config, given.overrides)
         if given.print_config:
             print(yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True), end="")

@@ -20,7 +20,7 @@ from models.likeness import Likeness
 from models.scorer import ITEM_VECTORS, Scorer
 
 
-def ship(spark: SparkSession, folder: Path, vectors: np.ndarray, alike: Likeness | None = None) -> str:
+def ship(spark: SparkSession, folder: Path, vectors: np.ndarray, alike: Likeness) -> str:
     """The name by which `shipped` finds the model on executors, and `shipped_likeness` what items have in common.
 
     Args:
@@ -28,10 +28,8 @@ def ship(spark: SparkSession, folder: Path, vectors: np.ndarray, alike: Likeness
         vectors: (items, dim) float32.
     """
     np.save(folder / ITEM_VECTORS, np.ascontiguousarray(vectors, np.float32))
-    files = [folder / name for name in (CARD, ENCODER, ITEMS, ITEM_VECTORS)]
-    if alike is not None:
-        alike.save(folder)
-        files.append(folder / likeness.FILE)
+    alike.save(folder)
+    files = [folder / name for name in (CARD, ENCODER, ITEMS, ITEM_VECTORS, likeness.FILE)]
     # The name follows from the content: Spark refuses a second file of one name, and another model is another file.
     name = f"model-{_digest(files)}.zip"
     if not Path(SparkFiles.get(name)).is_dir():

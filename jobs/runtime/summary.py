@@ -56,11 +56,12 @@ def _quality(metrics: DataFrame) -> Grid:
     shown = metrics.where("split = 'test' AND masked AND k = 10 AND metric IN ('hr', 'ndcg', 'coverage')")
     values = {(r["metric"], r["model"]): r["value"] for r in shown.collect()}
     models = sorted({model for _, model in values}, key=lambda m: (m != "lakeformer", m))
-    grid = _grid("Test split, own history left out, at 10", "metric", *models, "ratio")
+    grid = _grid("Test split, own history left out, at 10", "metric", *models, "to the best other")
     for metric in ("ndcg", "hr", "coverage"):
         found = [values.get((metric, model)) for model in models]
         ours, *others = found
-        ratio = f"{ours / others[0]:.1f}" if ours and others and others[0] else ""
+        best = max((v for v in others if v is not None), default=None)
+        ratio = f"{ours / best:.1f}" if ours and best else ""
         grid.add_row(metric, *("" if v is None else f"{v:.4f}" for v in found), ratio)
     return grid
 

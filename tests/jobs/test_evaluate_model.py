@@ -54,7 +54,18 @@ def _scores(tiny: Tiny, model: Recommender, walk: Sequence[str], split: str) -> 
     rows = {name: np.array([values]) for name, values in tw.history(path, tw.MAX_LENGTH).items()}
     assert rows.keys() == {i.name for i in HISTORY}
     states, vectors = tw.states_of(model, tiny, rows)
-    return {"lakeformer": vectors @ states[0, len(path) - 1], "popularity": tw.content_of(tiny).train_events}
+    return {
+        "lakeformer": vectors @ states[0, len(path) - 1],
+        "popularity": tw.content_of(tiny).train_events,
+        "item_knn": _similar_to(tiny, walk[: -1 if split == "test" else -2]),
+    }
+
+
+def _similar_to(tiny: Tiny, past: Sequence[str]) -> np.ndarray:
+    scores = np.zeros(FIRST + len(ITEMS))
+    for pair in tiny.table("item_neighbours").collect():
+        scores[INDEX[pair["neighbour_id"]]] += past.count(pair["item_id"]) * pair["similarity"]
+    return scores
 
 
 def _expected(tiny: Tiny, model: Recommender) -> dict[tuple, tuple[float, int]]:

@@ -115,6 +115,33 @@ def test_a_killed_worker_ends_the_job_with_10_and_the_same_command_trains_on_to_
     assert scenario.models() == [model]
 
 
+def test_a_model_is_trained_again_to_the_same_weights_from_what_its_row_pins(spark, tmp_path, capfd):
+    rows = [*sequence_rows(30, 4), *sequence_rows(9, 8, split="valid")]
+    scenario = Scenario(spark, tmp_path, workers=1, epochs=2).with_tables(rows)
+    assert scenario.train() == 0
+    (model,) = scenario.models()
+    pinned = list(scenario.path("sequences").rglob("*.parquet"))
+    scenario.with_tables(sequence_rows(12, 8))  # version 1 of everything: other rows, which a replay must not see
+    capfd.readouterr()
+
+    assert scenario.train("--replay", model["model_id"], "--set", "training.seed=5", "--set", "model.dim=32") == 0
+    assert f"{model['model_id']}: " in capfd.readouterr().out
+    assert scenario.models() == [model]
+    assert not list(scenario.path("_replays").iterdir())
+
+    config = json.loads(model["config"])
+    config["training"]["seed"] = 1
+    scenario.write(MODELS, [model | {"config": json.dumps(config)}])
+    assert scenario.train("--replay", model["model_id"]) == 3
+    assert "must have the same weights when it is trained again" in errors(capfd.readouterr().err)
+
+    pinned[0].unlink()  # as VACUUM does
+    assert scenario.train("--replay", model["model_id"]) == 3
+    assert "is gone: VACUUM has taken this version" in errors(capfd.readouterr().err)
+    assert scenario.train("--replay", "nobody") == 4
+    assert "holds no model nobody" in errors(capfd.readouterr().err)
+
+
 @pytest.mark.parametrize(
     ("rows", "options", "message"),
     [
@@ -157,7 +184,9 @@ def test_the_model_id_stands_for_what_decides_the_weights_and_not_for_how_they_a
     def model_id(*settings: str) -> str:
         seen: list[str] = []
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(train_model, "run_workers", lambda *arguments: seen.append(Path(arguments[1]).parent.name) or [])
+            patch.setattr(
+                "jobs.training.workers.run_workers", lambda *arguments: seen.append(Path(arguments[1]).parent.name) or []
+            )
             scenario.train("--force", *(part for setting in settings for part in ("--set", setting)))
         return seen[0]
 

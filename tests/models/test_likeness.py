@@ -62,3 +62,10 @@ def test_likeness_is_read_as_it_was_written(tmp_path):
     read = Likeness.load(tmp_path)
     for name, array in vars(LIKENESS).items():
         assert np.array_equal(getattr(read, name), array)
+
+
+def test_nearest_neighbours_score_an_item_by_every_event_of_the_past():
+    """A has the neighbours B (.5) and C (.25), B has A (.5); an event that comes twice counts twice."""
+    scores = LIKENESS.neighbour_scores([np.array([A, A, B]), np.array([], int)])(slice(0, 2))
+    assert scores[0, FIRST:].tolist() == [0.5, 1.0, 0.5, 0.0]
+    assert scores[1].tolist() == [0.0] * (FIRST + 4)

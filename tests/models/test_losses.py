@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models.config import LossConfig
 from models.inputs import FIRST
-from models.losses import next_item_loss, value_loss
+from models.losses import next_item_loss, sampled_item_loss, value_loss
+from models.negatives import Negatives, Sampler
 
 ITEMS, DIM = 50, 8
 
@@ -84,3 +86,37 @@ def test_large_logits_do_not_overflow():
 def test_value_loss_is_the_weighted_squared_error():
     predicted, actual, weights = tf.constant([1.0, 2.0, -1.0]), tf.constant([0.0, 2.5, 5.0]), tf.constant([1.0, 4.0, 0.0])
     assert value_loss(predicted, actual, weights) == 1 * 1.0**2 + 4 * 0.5**2
+
+
+def test_the_sampled_loss_is_that_of_tensorflow_for_the_same_negatives():
+    states, items, targets, weights = (tf.constant(x) for x in (x.astype("f") for x in case(200)))
+    targets = tf.cast(targets, tf.int32)
+    expected = np.random.default_rng(1).uniform(0.1, 3.0, ITEMS).astype("f")
+    # Some are targets; none comes twice, of which TensorFlow would find one only.
+    drawn = tf.constant(np.random.default_rng(2).permutation(np.arange(FIRST, ITEMS))[:30], tf.int32)
+    plain = tf.nn.sampled_softmax_loss(
+        items, tf.zeros(ITEMS), tf.cast(targets, tf.int64)[:, None], states, 30, ITEMS,
+        sampled_values=(tf.cast(drawn, tf.int64), tf.ones([200, 1]), tf.gather(expected, drawn)),
+    )  # fmt: skip
+    found = sampled_item_loss(states, items, targets, weights, Negatives(drawn, tf.math.log(expected)))
+    np.testing.assert_allclose(found, tf.reduce_sum(weights * plain), rtol=1e-5)
+
+
+def test_the_sampled_loss_tends_to_the_whole_one_however_unevenly_items_are_drawn():
+    states, items, targets, weights = (tf.constant(x) for x in (x.astype("f") for x in case(100)))
+    targets = tf.cast(targets, tf.int32)
+    sampler = Sampler(np.arange(ITEMS) ** 2, LossConfig(negatives=200_000, popularity_power=0.5))
+    found = sampled_item_loss(states, items, targets, weights, sampler.draw(tf.constant([1, 2])))
+    assert float(found) == pytest.approx(float(next_item_loss(states, items, targets, weights)), rel=0.02)
+
+
+def test_items_are_drawn_by_their_events_to_the_declared_power_and_never_without_any():
+    events = np.array([9, 9, 0, 1, 16])  # padding and unknown have counts, and are no items
+    sampler = Sampler(events, LossConfig(negatives=50_000, popularity_power=0.5))
+    drawn = np.bincount(sampler.draw(tf.constant([0, 1])).items.numpy(), minlength=5) / 50_000
+    assert drawn[:3].tolist() == [0, 0, 0]
+    assert drawn[3:] == pytest.approx([0.2, 0.8], abs=0.01)
+    assert np.exp(sampler.draw(tf.constant([0, 1])).log_expected.numpy())[3:] == pytest.approx([10_000, 40_000])
+    again = sampler.draw(tf.constant([0, 1])).items.numpy()
+    assert np.array_equal(again, sampler.draw(tf.constant([0, 1])).items.numpy())
+    assert not np.array_equal(again, sampler.draw(tf.constant([0, 2])).items.numpy())

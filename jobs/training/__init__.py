@@ -1,0 +1,1 @@
+"""What train_model is made of."""

@@ -1,0 +1,88 @@
+"""Trains a model again from its card, and finds the same weights or says how many are others."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import Row
+from pyspark.sql import functions as F
+
+from features.errors import ContractError, NoInputError
+from jobs.runtime.job import Run
+from jobs.runtime.version import code_version, package_versions
+from jobs.training.workers import threads, train
+from models.config import ModelConfig, TrainingConfig
+from models.delta_log import table_files
+from models.export import weights_of
+from models.inputs import Sizes
+from models.spec import PinnedTable, TrainSpec
+
+STREAMED = ("sequences", "item_content")  # the tables whose rows decide the weights
+
+
+def replay(run: Run, model_id: str) -> None:
+    """Rebuilds the weights of a row of `models` in a folder of its own, which goes once they are found to be the same.
+
+    Raises:
+        NoInputError: there is no such model.
+        ContractError: VACUUM has taken a version that it was trained on, or the weights are others.
+    """
+    card = _card(run, model_id)
+    for name in STREAMED:
+        table_files(run.path(name), card["inputs"][name])  # refuses what VACUUM has taken, before hours of training
+    changed = _changed(card)
+    if changed:
+        run.log("replay_differs", changed=changed)
+    spec = _spec(run, card)
+    if Path(str(spec.export)).exists():  # of a replay that came to its end: this one is to train, not to find it trained
+        shutil.rmtree(spec.folder)
+    result = train(run, spec)
+    expected, found = weights_of(card["export_path"]), weights_of(str(spec.export))
+    different, whole = (expected - found).total(), expected.total()
+    run.count("train_rows", result["rows"])
+    run.count("weights_different", different)
+    run.log("replay", model_id=model_id, weights=whole, different=different)
+    if different:
+        why = f" Since then {', '.join(changed)}." if changed else " Code, packages and inputs are the same."
+        raise ContractError(
+            f"models: {model_id} must have the same weights when it is trained again. Received {different} of {whole} tensors "
+            f"that differ; the new ones are in {spec.export}.{why}"
+        )
+    print(f"{model_id}: {whole} tensors of weights are the same, bit for bit.")
+    shutil.rmtree(spec.folder)
+
+
+def _card(run: Run, model_id: str) -> dict[str, Any]:
+    rows = run.newest("models").where(F.col("model_id") == model_id) if run.exists("models") else None
+    row: Row | None = rows.head() if rows is not None else None
+    if row is None:
+        raise NoInputError(f"models: the warehouse holds no model {model_id}, so there is nothing to train again.")
+    return row.asDict()
+
+
+def _changed(card: dict[str, Any]) -> list[str]:
+    """What the card pins and this installation cannot go back to, each as a phrase."""
+    now = package_versions()
+    packages = [f"{n} went from {v} to {now.get(n)}" for n, v in sorted(card["packages"].items()) if now.get(n) != v]
+    code = code_version()
+    return [*([f"the code went from {card['code_version']} to {code}"] if card["code_version"] != code else []), *packages]
+
+
+def _spec(run: Run, card: dict[str, Any]) -> TrainSpec:
+    sections, folder = json.loads(card["config"]), run.path(f"_replays/{card['model_id']}")
+    training = TrainingConfig.model_validate(sections["training"])
+    return TrainSpec(
+        model_id=card["model_id"],
+        sequences=PinnedTable(path=run.path("sequences"), version=card["inputs"]["sequences"]),
+        item_content=PinnedTable(path=run.path("item_content"), version=card["inputs"]["item_content"]),
+        model=ModelConfig.model_validate(sections["model"]),
+        training=training,
+        sizes=Sizes(**card["sizes"]),
+        folder=folder,
+        export=f"{folder}/export",
+        versions=card["inputs"],
+        threads=threads(run, training.workers),
+    )

@@ -1,0 +1,53 @@
+"""Trains by a spec, on workers that Spark starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from features.errors import ContractError
+from jobs.runtime.barrier import run_workers
+from jobs.runtime.errors import ConfigError
+from jobs.runtime.job import Run
+from models.errors import WorkerError
+from models.launch import Ended, first_cause
+from models.spec import TrainSpec
+
+
+def train(run: Run, spec: TrainSpec) -> dict[str, Any]:
+    """The chief's result: steps, rows, metrics.
+
+    Raises:
+        WorkerError: a worker died or stalled.
+        ContractError: what the workers refused.
+    """
+    run.log("spec", model_id=spec.model_id, lanes=spec.lanes, folder=spec.folder, sizes=vars(spec.sizes))
+    with run.step("train", model_id=spec.model_id, workers=spec.training.workers):
+        ends = run_workers(run.spark, _write_spec(spec), spec.training.workers, spec.threads, run.logger.fields)
+    return _result(ends, spec)
+
+
+def threads(run: Run, workers: int) -> int:
+    """Of one worker: its share of a machine that it shares with the others, else the cores that Spark gives a task."""
+    spark = run.spark.sparkContext
+    if (spark.master or "").startswith("local"):
+        return max(1, (os.cpu_count() or 1) // workers)
+    return int(spark.getConf().get("spark.task.cpus") or 1)
+
+
+def _write_spec(spec: TrainSpec) -> str:
+    path = Path(spec.folder, "spec.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(spec.model_dump_json(indent=1), encoding="utf-8")
+    return str(path)
+
+
+def _result(ends: Sequence[Ended], spec: TrainSpec) -> dict:
+    cause = first_cause(ends)
+    if cause is not None:
+        if cause.code == WorkerError.exit_code:
+            raise WorkerError(f"{cause.message} The same command goes on from the last checkpoint in {spec.folder}.")
+        raise {2: ConfigError, 3: ContractError}.get(cause.code, RuntimeError)(cause.message)
+    return next(end.result for end in ends if end.result is not None)
