@@ -56,6 +56,7 @@ class TrainingConfig(Section):
     checkpoint_steps: PositiveInt = 200
     step_timeout_seconds: PositiveInt = 300  # a step that takes longer ends the worker
     seed: int = 0
+    gpu: bool = False  # each worker takes one of its machine's GPUs, where there are any, and of its memory what it needs
     loss: LossConfig = LossConfig()
 
     @model_validator(mode="after")

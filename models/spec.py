@@ -31,7 +31,6 @@ class TrainSpec(Section):
     export: str | None = None  # folder that the chief exports the best weights to; null: no export
     versions: dict[str, int] = Field(default_factory=dict)  # Delta version of each table that was read, for the card
     threads: PositiveInt | None = None  # of one worker; null: all cores
-    gpu: bool = False  # use one GPU a worker where there is one
 
     @property
     def lanes(self) -> int:

@@ -71,7 +71,7 @@ def run(spec: TrainSpec, port_fd: int | None = None) -> int:
 
 
 def _set_environment(spec: TrainSpec) -> None:
-    if not spec.gpu:
+    if not spec.training.gpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")  # it calls parts of pyarrow that will go
@@ -82,7 +82,9 @@ def _configure(spec: TrainSpec, index: int) -> None:
 
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
-        tf.config.set_visible_devices(gpus[index % len(gpus)], "GPU")  # more than one would count its gradients twice
+        own = gpus[index % len(gpus)]
+        tf.config.set_visible_devices(own, "GPU")  # more than one would count its gradients twice
+        tf.config.experimental.set_memory_growth(own, True)  # others may run on it
     if spec.threads:
         tf.config.threading.set_intra_op_parallelism_threads(spec.threads)
     tf.keras.utils.set_random_seed(spec.training.seed)
