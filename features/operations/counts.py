@@ -98,9 +98,6 @@ def decay(day: Column, feature: Feature) -> Column:
 
 def decayed(past: Past, part: Part, feature: Feature) -> Column:
     """Sum of a part, each tile weighted by its decay; oldest first, so in one order."""
-    tiles = F.array_sort(past.over(F.collect_list(F.struct(past.tile_date.alias("day"), past.column(part).alias("part")))))
-
-    def add(total: Column, tile: Column) -> Column:
-        return total + F.coalesce(tile["part"], F.lit(0)) * decay(tile["day"], feature)
-
-    return F.aggregate(tiles, F.lit(0.0), add)
+    tile = F.struct(past.tile_date.alias("day"), past.column(part).alias("part"))
+    tiles = F.array_sort(past.over(F.collect_list(F.when(past.column(part).isNotNull(), tile))))  # outside it is null
+    return F.aggregate(tiles, F.lit(0.0), lambda total, tile: total + tile["part"] * decay(tile["day"], feature))

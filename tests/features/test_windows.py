@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from features.as_of import features_as_of
 from features.declared_tables import feature_columns, feature_table
 from features.features_config import Feature, FeaturesConfig, Ratio, longest_window, windows_of
 from features.schema import conform
@@ -61,13 +62,24 @@ def _features(spark, events, declared, entity="user"):
     return {(r[0], r["date"]): r.asDict() for r in conform(rows, feature_table(entity, declared)).collect()}
 
 
+def _features_as_of(spark, events, declared, entity, asked):
+    """The same, each row made from the tiles that are joined to it."""
+    config = FeaturesConfig(**{entity: declared}, zone=ZONE)
+    tiles = day_tiles(events_frame(spark, events), items_frame(spark, ITEMS), entity, config)
+    keys = spark.createDataFrame(sorted(asked), f"{entity}_id string, date date")
+    rows = features_as_of(tiles, keys, entity, declared)
+    return {(r[0], r["date"]): r.asDict() for r in conform(rows, feature_table(entity, declared)).collect()}
+
+
 def _check(spark, events, declared, entity):
     histories = defaultdict(list)
     for event in events:
         histories[getattr(event, f"{entity}_id")].append(event)
     rows = _features(spark, events, declared, entity)
     assert set(rows) == {(key, e.date) for key, h in histories.items() for e in h} | {(key, AS_OF) for key in histories}
-    for (key, date), row in rows.items():
+    one_by_one = _features_as_of(spark, events, declared, entity, rows)
+    assert set(one_by_one) == set(rows)
+    for (key, date), row in [*rows.items(), *one_by_one.items()]:
         for name, (feature, window) in windows_of(declared).items():
             found, right = row[name], expected(feature, window, histories[key], date, ITEMS, ZONE)
             is_close = isinstance(right, float | dict)
