@@ -24,7 +24,6 @@ from pyspark.sql import functions as F
 from features.errors import ContractError
 from jobs.runtime.arguments import Option
 from jobs.runtime.config import digest
-from jobs.runtime.errors import ConfigError
 from jobs.runtime.job import Job, Run
 from jobs.runtime.version import code_version, package_versions
 from jobs.training.replay import replay
@@ -35,13 +34,11 @@ from models.spec import PinnedTable, TrainSpec
 
 READS = ("sequences", "item_content", "label_vocabulary", "statistics", "projections")
 SECTIONS = ("sequences", "model", "training")
-
-
 REPLAY = Option("--replay", "MODEL_ID", "trains a model again from what its row of `models` pins, and compares the weights")
 
 
 def build(run: Run) -> None:
-    if run.options.get(REPLAY.name):
+    if REPLAY.name in run.options:
         replay(run, run.options[REPLAY.name])
         return
     training_files(run.path("sequences"), run.version("sequences"))  # refuses here what every worker would refuse
@@ -52,16 +49,7 @@ def build(run: Run) -> None:
 
 
 def training_spec(run: Run, sizes: Sizes) -> TrainSpec:
-    """Everything the workers need; its model_id stands for everything that decides the weights.
-
-    Raises:
-        ConfigError: the warehouse is not on a path that workers can open.
-    """
-    if "://" in run.path("models"):
-        raise ConfigError(
-            "warehouse: training needs a path that all machines mount, its workers write checkpoints there. "
-            f"Received {run.config.warehouse!r}."
-        )
+    """Everything the workers need; its model_id stands for everything that decides the weights."""
     training = run.config.training
     spec = TrainSpec(
         model_id="none",

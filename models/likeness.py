@@ -91,10 +91,10 @@ class Likeness:
         return scores
 
     def _by_category(self, past: np.ndarray, items: np.ndarray) -> np.ndarray:
-        labels = 1 + int(self.categories.max(initial=PADDING))
-        counts = np.bincount(self.categories[past].ravel(), minlength=labels).astype(np.float64)  # (labels,)
-        counts[PADDING] = 0
         own = self.categories[items]  # (n, slots)
+        labels = 1 + int(own.max(initial=PADDING))
+        counts = np.bincount(self.categories[past].ravel(), minlength=labels).astype(np.float64)  # (at least labels,)
+        counts[PADDING] = 0
         product = counts[own].sum(axis=1)
         return _divided(product, np.sqrt((own != PADDING).sum(axis=1)) * np.linalg.norm(counts))
 

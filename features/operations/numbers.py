@@ -69,17 +69,14 @@ class Mean(_OfNumber):
         return "mean length of a session in seconds" if feature.of == "sessions" else f"mean {feature.column}"
 
 
-class SmoothedMean(_OfNumber):
+class SmoothedMean(Mean):
     """The mean of a key with few events is drawn to `prior`, as if it had `smoothing` events of that more.
 
     Of `value`, or of a number that says whether something followed, this is a target encoding of the key that sees its
     past alone (Micci-Barreca 2001, with a declared prior: a fitted one would have seen the whole period).
     """
 
-    needs = frozenset({"smoothing", "prior"})
-
-    def parts(self, feature: Feature) -> tuple[Part, ...]:
-        return (total(feature.column), number(feature.column))
+    about, needs = _OfNumber.about, frozenset({"smoothing", "prior"})
 
     def value(self, feature: Feature, past: Past) -> Column:
         sum_, count = self.parts(feature)

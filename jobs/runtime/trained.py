@@ -147,10 +147,11 @@ def catalogue(run: Run, trained: Trained) -> Catalogue:
     _check_prefix(run, trained, now[0], then[0])
     counted = np.zeros(len(now[0]), np.int64)
     counted[: len(then[0])] = then[1].train_events
-    known = known_content(trained.exported, replace(now[1], train_events=counted))
+    content = replace(now[1], train_events=counted)
+    known = known_content(trained.exported, content)
     with run.step("item_vectors", items=len(now[0]) - FIRST, new=len(now[0]) - len(then[0])):
         vectors = trained.exported.item_vectors(known)
-    return Catalogue(now[0], vectors, replace(now[1], train_events=counted))
+    return Catalogue(now[0], vectors, content)
 
 
 def likeness(run: Run, listed: Catalogue) -> Likeness:
