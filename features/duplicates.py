@@ -71,9 +71,13 @@ def _user_first(keys: Sequence[str]) -> list[str]:
 
 
 def with_event_id(events: DataFrame, keys: Sequence[str]) -> DataFrame:
-    """Fills `event_id` where the source has none: the MD5 of the keys, so an event has one id in every delivery."""
-    parts = [F.coalesce(F.unix_micros(k) if k == "event_time" else F.col(k), F.lit("")).cast("string") for k in keys]
-    return events.withColumn("event_id", F.coalesce("event_id", F.md5(F.to_json(F.array(*parts)))))
+    """Fills `event_id` where the source has none: the MD5 of the keys, so an event has one id in every delivery.
+
+    Each key stands behind its length, so that no two lists of keys are one text.
+    """
+    texts = [F.coalesce((F.unix_micros(k) if k == "event_time" else F.col(k)).cast("string"), F.lit("")) for k in keys]
+    parts = [part for text in texts for part in (F.length(text).cast("string"), text)]
+    return events.withColumn("event_id", F.coalesce("event_id", F.md5(F.concat_ws(":", *parts))))
 
 
 def with_tie_order(events: DataFrame) -> DataFrame:

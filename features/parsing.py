@@ -21,6 +21,7 @@ from pyspark.sql.types import (
     DataType,
     DateType,
     FractionalType,
+    IntegralType,
     MapType,
     NumericType,
     StringType,
@@ -159,18 +160,26 @@ def as_time(column: Column, text: Column, type_: DataType, time: Time) -> Column
         return F.to_utc_timestamp(column.cast("timestamp"), time.zone)  # the session's zone is UTC
     if time.unit == "text":
         return _text_time(text, time)
+
+    def counted(factor: int) -> Column:
+        if isinstance(type_, IntegralType):  # not by way of its text, which costs several times as much
+            return _dated(F.try_multiply(column.cast("bigint"), F.lit(factor).cast("bigint")))
+        return as_whole(text, factor)
+
     if time.unit == "order":
         start = F.lit(datetime.datetime.combine(time.start, datetime.time(), datetime.UTC))
-        micros = F.unix_micros(start) + as_whole(text, time.step_seconds * 1_000_000)
-        return F.timestamp_micros(micros)
-    return F.timestamp_micros(as_whole(text, {"s": 1_000_000, "ms": 1_000, "us": 1}[time.unit]))
+        return F.timestamp_micros(F.unix_micros(start) + counted(time.step_seconds * 1_000_000))
+    return F.timestamp_micros(counted({"s": 1_000_000, "ms": 1_000, "us": 1}[time.unit]))
 
 
 def as_whole(text: Column, factor: int) -> Column:
     """A decimal text times `factor`, as bigint; null: no number, or out of the range of dates (years 1 to 9999)."""
     number = F.when(text.rlike(_NUMBER), text.try_cast("decimal(24,6)"))
-    whole = F.try_multiply(number, F.lit(factor).cast("decimal(14,0)"))
-    return F.when(whole.between(-62_135_596_800_000_000, 253_402_300_799_999_999), whole).try_cast("bigint")
+    return _dated(F.try_multiply(number, F.lit(factor).cast("decimal(14,0)"))).try_cast("bigint")
+
+
+def _dated(micros: Column) -> Column:
+    return F.when(micros.between(-62_135_596_800_000_000, 253_402_300_799_999_999), micros)
 
 
 def _text_time(text: Column, time: Time) -> Column:
@@ -207,9 +216,10 @@ def any_of(conditions: Sequence[Column]) -> Column:
 def reasons(rules: Sequence[tuple[str, Column]]) -> Column:
     """Names of the rules whose condition is true; a condition that is null counts as kept.
 
-    Arrays are put together for rows that break a rule only: Spark does not compile what makes them, and most rows break none.
+    Arrays are put together for rows that break a rule only, since most rows break none, and by array_remove: Spark compiles
+    no expression with array_compact, nor any other of the same projection.
     """
-    names = F.array_compact(F.array(*[F.when(condition, F.lit(name)) for name, condition in rules]))
+    names = F.array_remove(F.array(*[F.when(condition, F.lit(name)).otherwise("") for name, condition in rules]), "")
     return F.when(any_of([condition for _, condition in rules]), names).otherwise(F.array().cast("array<string>"))
 
 
@@ -263,6 +273,15 @@ def parse_events(raw: DataFrame, source: EventSource, earliest: datetime.date, n
     if source.event_types is not None:
         rules.append(("event_type_unknown", ~F.col("event_type").isin(*source.event_types)))
     return typed.withColumn("reasons", line_reasons(raw, rules)).drop("broken")
+
+
+def parsed_once(rows: DataFrame) -> DataFrame:
+    """The same rows, in a form that no filter on them is pushed below.
+
+    Spark would put the whole of the parsing into the filter and do it once more for the rows that pass, in a method so long
+    that the JVM does not compile it: six times the cost. What it takes for random it leaves where it is.
+    """
+    return rows.withColumn("row", F.col("row") + F.spark_partition_id() * 0)
 
 
 def with_raw(events: DataFrame, of_accepted: bool) -> DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
 from features.features_config import Declared, Feature, Ratio, windows_of
@@ -13,7 +13,7 @@ from features.schema import month_of
 
 
 class TrailingPast(Past):
-    """A window over rows of tiles, ordered by day. The one place where a trailing window is built."""
+    """A window over rows of tiles, ordered by day. The one place where trailing windows are built."""
 
     def __init__(self, key: str, days: int, prefix: str) -> None:
         super().__init__(days, prefix)
@@ -29,6 +29,22 @@ class TrailingPast(Past):
 
     def over(self, aggregate: Column) -> Column:
         return aggregate.over(self.window)
+
+    def sum(self, part: Part) -> Column:
+        """Of whole numbers, the difference of two running sums: exact, and each row is added once and not once a window.
+
+        Floats are added up window by window: the difference of two large sums would be rounded as large sums are.
+        """
+        if part.type != "bigint":
+            return super().sum(part)
+        running = [F.sum(self.column(part)).over(self._until(days)) for days in (1, self.days + 1)]
+        before, earlier = (F.coalesce(sum_, F.lit(0)) for sum_ in running)
+        return before - earlier
+
+    def _until(self, days: int) -> WindowSpec:
+        """All days up to `days` before the row's own."""
+        ordered = Window.partitionBy(self.key).orderBy(F.unix_date("date"))
+        return ordered.rangeBetween(Window.unboundedPreceding, -days)
 
     def within(self, days: int) -> TrailingPast:
         return TrailingPast(self.key, days, self.prefix)

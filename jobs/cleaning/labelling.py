@@ -15,7 +15,7 @@ from features.clean_config import CleanConfig
 from features.duplicates import is_accepted, with_duplicate
 from features.entities import parse_items, parse_tags, parse_users
 from features.outliers import with_outliers
-from features.parsing import PLACE, parse_events, with_raw
+from features.parsing import PLACE, parse_events, parsed_once, with_raw
 from features.quarantine import with_date
 from features.source_config import EventSource
 from jobs.cleaning.statistics import Statistics
@@ -61,7 +61,8 @@ def label_events(run: Run, entities: dict[str, DataFrame], statistics: Statistic
     parsed = parse_events(raw, source, clean.earliest, run.row.started_at)
     known = {name: rows.where(is_accepted()) for name, rows in entities.items()}
     late = _refuses_late(clean)
-    checked = with_date(with_raw(with_checks(parsed, clean.checks_of("events"), known), of_accepted=late)).drop("file_day")
+    labelled = with_date(with_raw(with_checks(parsed, clean.checks_of("events"), known), of_accepted=late))
+    checked = parsed_once(labelled.drop("file_day"))
     compared = _compared(_narrow(checked.where(is_accepted()), source, clean, late), clean, statistics, checked)
     if late:
         compared = compared.persist(StorageLevel.MEMORY_AND_DISK)

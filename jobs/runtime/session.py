@@ -20,6 +20,7 @@ _SETTINGS = {
     # A barrier stage with more workers than slots waits ten minutes by default; these make it fail in seconds.
     "spark.scheduler.barrier.maxConcurrentTasksCheck.interval": "2s",
     "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "2",
+    "spark.sql.codegen.hugeMethodLimit": "8000",  # the JVM leaves longer methods uncompiled, which Spark's default ignores
     "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",  # rows are whole sequences: a batch stays in the cache
 }
 

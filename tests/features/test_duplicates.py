@@ -75,7 +75,7 @@ def test_an_event_has_the_source_id_or_one_of_its_keys_alone(spark):
     ]
     named = with_event_id(event_frame(spark, rows), ["user_id", "item_id", "event_time"]).orderBy("row").collect()
     micros = 1_714_564_800_000_000
-    expected = hashlib.md5(f'["u","i","{micros}"]'.encode()).hexdigest()  # noqa: S324
+    expected = hashlib.md5(f"1:u:1:i:{len(str(micros))}:{micros}".encode()).hexdigest()  # noqa: S324
     assert [r.event_id for r in named[:3]] == ["from-source", expected, expected]
     assert named[3].event_id != expected
 
