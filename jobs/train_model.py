@@ -21,9 +21,12 @@ from collections.abc import Sequence
 
 from pyspark.sql import functions as F
 
+from features.declared_tables import model_features
 from features.errors import ContractError
+from features.scaling import z_scores
 from jobs.runtime.arguments import Option
 from jobs.runtime.config import digest
+from jobs.runtime.errors import ConfigError
 from jobs.runtime.job import Job, Run
 from jobs.runtime.version import code_version, package_versions
 from jobs.training.replay import replay
@@ -34,6 +37,7 @@ from models.spec import PinnedTable, TrainSpec
 
 READS = ("sequences", "item_content", "label_vocabulary", "statistics", "projections")
 SECTIONS = ("sequences", "model", "training")
+GATES = "gate request_embedding/user_features/"  # start of the names of user features' gates among the metrics
 REPLAY = Option("--replay", "MODEL_ID", "trains a model again from what its row of `models` pins, and compares the weights")
 
 
@@ -60,6 +64,7 @@ def training_spec(run: Run, sizes: Sizes) -> TrainSpec:
         sizes=sizes,
         folder="none",
         versions={name: run.version(name) for name in READS if name in run.versions},  # not all have projections
+        like_score=_like_score(run),
         threads=threads(run, training.workers),
     )
     # Tables by version, not by path: the same warehouse under another name makes the same model.
@@ -67,6 +72,24 @@ def training_spec(run: Run, sizes: Sizes) -> TrainSpec:
     model_id = digest([identity, run.config.dump("sequences"), code_version()])
     folders = {"folder": run.path(f"_training/{model_id}"), "export": run.path(f"_models/{model_id}")}
     return spec.model_copy(update={"model_id": model_id, **folders})
+
+
+def _like_score(run: Run) -> float | None:
+    """The z-score of training.loss.like_from.
+
+    Raises:
+        ConfigError: the source has no values to like by.
+    """
+    like_from = run.config.training.loss.like_from
+    if like_from is None:
+        return None
+    score = z_scores(run.read("statistics"), "sequences").get("value")
+    if score is None or score.std == 0:
+        raise ConfigError(
+            "training.loss.like_from: needs source.events.value: explicit and values that differ. "
+            f"Received {like_from} without such values."
+        )
+    return (like_from - score.mean) / score.std
 
 
 def _sizes(run: Run) -> Sizes:
@@ -103,6 +126,14 @@ def _sizes(run: Run) -> Sizes:
     )
 
 
+def _named(run: Run, metrics: dict[str, float]) -> dict[str, float]:
+    """The metrics, gates of user features under the features' names."""
+    fitted = z_scores(run.read("statistics"), "user_features")
+    names = [name for name in model_features(run.config.features.user) if name in fitted]
+    of_features = {f"{GATES}{number}": f"{GATES}{name}" for number, name in enumerate(names)}
+    return {of_features.get(key, key): value for key, value in metrics.items()}
+
+
 def _row(run: Run, spec: TrainSpec, result: dict) -> tuple:
     sections = run.config.dump(*SECTIONS)
     return (
@@ -116,7 +147,7 @@ def _row(run: Run, spec: TrainSpec, result: dict) -> tuple:
         spec.training.seed,
         result["steps"],
         result["rows"],
-        result["metrics"],
+        _named(run, result["metrics"]),
         vars(spec.sizes),
         spec.export,
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 
-from models.layers import dense, derive, project
+from models.layers import Dropout, dense, derive, project
+from models.trace import Trace
 
 MASKED = -1e9  # in the place of minus infinity, which softmax turns into NaN where nothing else is left
 
@@ -22,7 +25,14 @@ def _merge(x: tf.Tensor) -> tf.Tensor:
     return tf.reshape(rows, [shape[0], shape[2], x.shape[1] * x.shape[3]])  # (batch, length, dim)
 
 
-def causal_attention(queries: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, heads: int) -> tf.Tensor:
+def causal_attention(
+    queries: tf.Tensor,
+    keys: tf.Tensor,
+    values: tf.Tensor,
+    heads: int,
+    bias: tf.Tensor | None = None,
+    dropout: Callable[[tf.Tensor], tf.Tensor] = lambda weights: weights,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Scaled dot product attention in which position i sees positions 0 to i.
 
     There is no padding mask: padding stands on the right, so a real position never sees it, and what padding computes
@@ -30,47 +40,84 @@ def causal_attention(queries: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, hea
 
     Args:
         queries, keys, values: (batch, length, dim), dim a multiple of heads.
+        bias: added to the scores, (batch or 1, heads, length, length).
+        dropout: applied to the weights.
     Returns:
-        (batch, length, dim).
+        (batch, length, dim), and the weights (batch, heads, length, length), each row of which adds up to 1.
     Reference: Vaswani et al. 2017, section 3.2, https://arxiv.org/abs/1706.03762
     """
     width = queries.shape[-1] // heads
     q, k, v = _split(queries * width**-0.5, heads), _split(keys, heads), _split(values, heads)
     scores = tf.cast(tf.matmul(q, k, transpose_b=True), tf.float32)  # (batch, heads, length, length)
+    if bias is not None:
+        scores += bias
     length = tf.shape(queries)[1]
     past = tf.linalg.band_part(tf.ones([length, length]), -1, 0)  # 1 at the past and the present
     weights = tf.nn.softmax(scores + (1.0 - past) * MASKED)  # (batch, heads, length, length)
-    return _merge(tf.matmul(tf.cast(weights, v.dtype), v))  # (batch, length, dim)
+    return _merge(tf.matmul(tf.cast(dropout(weights), v.dtype), v)), weights
 
 
-class SelfAttention(keras.layers.Layer):
+class _Attention(keras.layers.Layer):
+    """What both kinds have: heads, dropout of the weights, and the projection of what the heads have found."""
+
+    def __init__(self, dim: int, heads: int, dropout: float, seed: int, name: str) -> None:
+        super().__init__(name=name)
+        self.seed, self.heads = derive(seed, name), heads
+        self.output_dense = dense(dim, self.seed, "output")
+        self.dropout = Dropout(dropout, self.seed)
+
+    def attend(
+        self,
+        queries: tf.Tensor,
+        keys: tf.Tensor,
+        values: tf.Tensor,
+        bias: tf.Tensor | None,
+        seed: tf.Tensor | None,
+        trace: Trace | None,
+    ) -> tf.Tensor:
+        found, weights = causal_attention(
+            queries, keys, values, self.heads, bias, lambda weights: self.dropout(weights, seed=seed)
+        )
+        if trace is not None:
+            trace.put(self.name, weights)
+        return project(self.output_dense, found)
+
+
+class SelfAttention(_Attention):
     """Causal attention of a sequence to itself."""
 
-    def __init__(self, dim: int, heads: int, seed: int, name: str = "self_attention") -> None:
-        super().__init__(name=name)
-        own = derive(seed, name)
-        self.heads = heads
-        self.inputs = dense(3 * dim, own, "inputs")  # queries, keys and values in one product
-        self.output_dense = dense(dim, own, "output")
+    def __init__(self, dim: int, heads: int, dropout: float, seed: int, name: str = "self_attention") -> None:
+        super().__init__(dim, heads, dropout, seed, name)
+        self.inputs = dense(3 * dim, self.seed, "inputs")  # queries, keys and values in one product
 
-    def call(self, x: tf.Tensor) -> tf.Tensor:
-        """(batch, length, dim) to (batch, length, dim)."""
+    def call(
+        self,
+        x: tf.Tensor,
+        bias: tf.Tensor | None = None,
+        seed: tf.Tensor | None = None,
+        trace: Trace | None = None,
+    ) -> tf.Tensor:
+        """(batch, length, dim) to (batch, length, dim); `bias` as of causal_attention."""
         queries, keys, values = tf.split(project(self.inputs, x), 3, axis=-1)  # each (batch, length, dim)
-        return project(self.output_dense, causal_attention(queries, keys, values, self.heads))
+        return self.attend(queries, keys, values, bias, seed, trace)
 
 
-class CrossAttention(keras.layers.Layer):
+class CrossAttention(_Attention):
     """Causal attention of requests to a memory: request i sees what is remembered of events 0 to i."""
 
-    def __init__(self, dim: int, heads: int, seed: int, name: str = "cross_attention") -> None:
-        super().__init__(name=name)
-        own = derive(seed, name)
-        self.heads = heads
-        self.queries = dense(dim, own, "queries")
-        self.memory = dense(2 * dim, own, "memory")  # keys and values
-        self.output_dense = dense(dim, own, "output")
+    def __init__(self, dim: int, heads: int, dropout: float, seed: int, name: str = "cross_attention") -> None:
+        super().__init__(dim, heads, dropout, seed, name)
+        self.queries = dense(dim, self.seed, "queries")
+        self.memory = dense(2 * dim, self.seed, "memory")  # keys and values
 
-    def call(self, x: tf.Tensor, memory: tf.Tensor) -> tf.Tensor:
-        """(batch, length, dim) and memory (batch, length, dim) to (batch, length, dim)."""
+    def call(
+        self,
+        x: tf.Tensor,
+        memory: tf.Tensor,
+        bias: tf.Tensor | None = None,
+        seed: tf.Tensor | None = None,
+        trace: Trace | None = None,
+    ) -> tf.Tensor:
+        """(batch, length, dim) and memory (batch, length, dim) to (batch, length, dim); `bias` as of causal_attention."""
         keys, values = tf.split(project(self.memory, memory), 2, axis=-1)  # each (batch, length, dim)
-        return project(self.output_dense, causal_attention(project(self.queries, x), keys, values, self.heads))
+        return self.attend(project(self.queries, x), keys, values, bias, seed, trace)

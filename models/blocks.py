@@ -11,6 +11,7 @@ import tensorflow as tf
 from models.attention import CrossAttention, SelfAttention
 from models.config import ModelConfig
 from models.layers import Dropout, dense, derive, norm, project
+from models.trace import Trace
 
 
 class FeedForward(keras.layers.Layer):
@@ -34,14 +35,21 @@ class EncoderBlock(keras.layers.Layer):
         super().__init__(name=name)
         own = derive(seed, name)
         self.attention_norm, self.feed_forward_norm = norm("attention_norm"), norm("feed_forward_norm")
-        self.attention = SelfAttention(config.dim, config.heads, own)
+        self.attention = SelfAttention(config.dim, config.heads, config.attention_dropout, own)
         self.feed_forward = FeedForward(config.dim, config.dim * config.feed_forward, own)
         self.attention_dropout = Dropout(config.dropout, own, "attention_dropout")
         self.feed_forward_dropout = Dropout(config.dropout, own, "feed_forward_dropout")
 
-    def call(self, x: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-        """(batch, length, dim) to (batch, length, dim)."""
-        x = x + self.attention_dropout(self.attention(self.attention_norm(x)), seed=seed)
+    def call(
+        self,
+        x: tf.Tensor,
+        bias: tf.Tensor | None = None,
+        seed: tf.Tensor | None = None,
+        trace: Trace | None = None,
+    ) -> tf.Tensor:
+        """(batch, length, dim) to (batch, length, dim); `bias` as of causal_attention."""
+        seen = self.attention(self.attention_norm(x), bias=bias, seed=seed, trace=trace)
+        x = x + self.attention_dropout(seen, seed=seed)
         return x + self.feed_forward_dropout(self.feed_forward(self.feed_forward_norm(x)), seed=seed)
 
 
@@ -56,15 +64,25 @@ class DecoderBlock(keras.layers.Layer):
             norm("cross_norm"),
             norm("feed_forward_norm"),
         )
-        self.self_attention = SelfAttention(config.dim, config.heads, own)
-        self.cross_attention = CrossAttention(config.dim, config.heads, own)
+        self.self_attention = SelfAttention(config.dim, config.heads, config.attention_dropout, own)
+        self.cross_attention = CrossAttention(config.dim, config.heads, config.attention_dropout, own)
         self.feed_forward = FeedForward(config.dim, config.dim * config.feed_forward, own)
         self.self_dropout = Dropout(config.dropout, own, "self_dropout")
         self.cross_dropout = Dropout(config.dropout, own, "cross_dropout")
         self.feed_forward_dropout = Dropout(config.dropout, own, "feed_forward_dropout")
 
-    def call(self, x: tf.Tensor, memory: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+    def call(
+        self,
+        x: tf.Tensor,
+        memory: tf.Tensor,
+        self_bias: tf.Tensor | None = None,
+        cross_bias: tf.Tensor | None = None,
+        seed: tf.Tensor | None = None,
+        trace: Trace | None = None,
+    ) -> tf.Tensor:
         """(batch, length, dim) and memory (batch, length, dim), already normalised, to (batch, length, dim)."""
-        x = x + self.self_dropout(self.self_attention(self.self_norm(x)), seed=seed)
-        x = x + self.cross_dropout(self.cross_attention(self.cross_norm(x), memory), seed=seed)
+        seen = self.self_attention(self.self_norm(x), bias=self_bias, seed=seed, trace=trace)
+        x = x + self.self_dropout(seen, seed=seed)
+        remembered = self.cross_attention(self.cross_norm(x), memory, bias=cross_bias, seed=seed, trace=trace)
+        x = x + self.cross_dropout(remembered, seed=seed)
         return x + self.feed_forward_dropout(self.feed_forward(self.feed_forward_norm(x)), seed=seed)

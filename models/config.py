@@ -20,6 +20,11 @@ class ModelConfig(Section):
     decoder_layers: PositiveInt = 1
     feed_forward: PositiveInt = 4  # width of the inner layer, in dims
     dropout: Rate = 0.2
+    attention_dropout: Rate = 0.0  # of attention weights
+    positions: Literal["sine", "learned", "none"] = "sine"  # what is added to an event for its place in the history
+    relative_positions: bool = False  # attention learns how much to look at events so many positions back
+    relative_times: bool = False  # and so long ago
+    gates: bool = True  # parts of an embedding and user features are weighed by learned gates, not just summed
     request_context: bool = True  # the request token knows when it is asked: time since the last event, hour, weekday
 
     @model_validator(mode="after")
@@ -32,12 +37,27 @@ class ModelConfig(Section):
 
 
 class LossConfig(Section):
-    """Weights of the losses, and how the softmax over items is taken."""
+    """Weights of the losses, and what they are."""
 
-    next_item: NonNegativeFloat = 1.0  # cross entropy over all items
-    value: NonNegativeFloat = 0.1  # mean squared error of the rating head; counts only where the source has explicit values
+    next_item: NonNegativeFloat = 1.0  # of telling the next item apart from the others
+    value: NonNegativeFloat = 0.1  # of the rating head; counts only where the source has explicit values
+    # full: cross entropy over all items; sampled: over drawn ones, with logQ correction; gbce: binary cross entropy with
+    # drawn items, calibrated so that scores stay probabilities; bce: the same without calibration.
+    softmax: Literal["full", "sampled", "gbce", "bce"] = "full"
     negatives: NonNegativeInt = 0  # items that a target is told apart from, drawn anew each step; 0: all items
+    per_position: bool = False  # each position has negatives of its own; else all positions of a step share them
     popularity_power: NonNegativeFloat = 0.0  # they are drawn by training events to this power; 0: all alike
+    calibration: Annotated[float, Field(ge=0, le=1)] = 0.75  # of gbce; 0: as bce, 1: scores as of the whole softmax
+    like_from: float | None = None  # the rating head learns whether a value is at least this, and not the value
+
+    @model_validator(mode="after")
+    def negatives_are_drawn_where_needed(self) -> Self:
+        if (self.softmax == "full") != (self.negatives == 0):
+            raise ValueError(
+                "negatives are drawn for every softmax but full, and for none with it. "
+                f"Received softmax={self.softmax}, negatives={self.negatives}."
+            )
+        return self
 
 
 class TrainingConfig(Section):
@@ -47,6 +67,7 @@ class TrainingConfig(Section):
     )
     epochs: PositiveInt = 30
     batch_size: PositiveInt = 128  # examples of one step, over all workers
+    batch_positions: PositiveInt | None = None  # instead: positions of one step, so that short histories fill it with more
     learning_rate: PositiveFloat = 1e-3
     warmup_steps: NonNegativeInt = 100
     weight_decay: NonNegativeFloat = 0.0

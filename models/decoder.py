@@ -5,10 +5,13 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from models.bias import RelativeBias, elapsed, seconds
 from models.blocks import DecoderBlock
 from models.config import ModelConfig
+from models.fusion import Fusion, GatedNumbers
 from models.inputs import GAP_BUCKETS, Sizes
-from models.layers import SIDE_STDDEV, Dropout, dense, derive, embedding, norm, project, sine_positions
+from models.layers import Dropout, Positions, derive, embedding, norm
+from models.trace import Trace, under
 
 HOURS, WEEKDAYS = 25, 8  # 0 padding, 1 + hour; 0 padding, 1 (Sunday) to 7
 
@@ -23,10 +26,18 @@ class RequestEmbedding(keras.layers.Layer):
         self.width = sizes.user_features
         rows = {"request_gaps": GAP_BUCKETS, "request_hours": HOURS, "request_weekdays": WEEKDAYS}
         self.context = {n: embedding(r, config.dim, own, n) for n, r in rows.items()} if config.request_context else {}
-        self.features = dense(config.dim, own, "features", SIDE_STDDEV) if self.width else None
+        self.features = GatedNumbers(config.gates, self.width, config.dim, own, "features") if self.width else None
+        self.fusion = Fusion(config.gates, 1 + len(self.context) + (self.features is not None), own)
+        self.positions = Positions(config, sizes.max_length, own)
         self.dropout = Dropout(config.dropout, own)
 
-    def call(self, items: tf.Tensor, history: dict[str, tf.Tensor], seed: tf.Tensor | None = None) -> tf.Tensor:
+    def call(
+        self,
+        items: tf.Tensor,
+        history: dict[str, tf.Tensor],
+        seed: tf.Tensor | None = None,
+        trace: Trace | None = None,
+    ) -> tf.Tensor:
         """The request tokens, (batch, length, dim).
 
         Args:
@@ -35,14 +46,16 @@ class RequestEmbedding(keras.layers.Layer):
                 user_features (batch, length * user_features) float32, row by row, read only where there are any.
         """
         shape = tf.shape(items)
-        requests = items  # a token without the last event learns half as fast
+        own = under(trace, self.name)
+        # A token without the last event learns half as fast.
+        parts = {"item": tf.reshape(items, [-1, items.shape[-1]])}  # each (batch * length, dim)
         for name, layer in self.context.items():
-            requests += layer(history[name])  # (batch, length, dim)
+            parts[name] = layer(tf.reshape(history[name], [-1]))
         if self.features is not None:
-            features = tf.reshape(history["user_features"], [shape[0], shape[1], self.width])
-            requests += project(self.features, features)  # (batch, length, dim)
-        requests = requests * self.scale + sine_positions(shape[1], items.shape[-1])
-        return self.dropout(requests, seed=seed)
+            features = tf.reshape(history["user_features"], [-1, self.width])
+            parts["user_features"] = self.features(features, trace=under(own, "user_features"))
+        requests = tf.reshape(self.fusion(parts, trace=own), shape)
+        return self.dropout(self.positions(requests * self.scale), seed=seed)
 
 
 class Decoder(keras.layers.Layer):
@@ -52,11 +65,17 @@ class Decoder(keras.layers.Layer):
         super().__init__(name=name)
         own = derive(seed, name)
         self.requests = RequestEmbedding(config, sizes, own)
+        self.self_bias, self.cross_bias = RelativeBias(config, own, "self_bias"), RelativeBias(config, own, "cross_bias")
         self.blocks = [DecoderBlock(config, own, f"block_{i}") for i in range(config.decoder_layers)]
         self.norm = norm("norm")
 
     def call(
-        self, items: tf.Tensor, history: dict[str, tf.Tensor], memory: tf.Tensor, seed: tf.Tensor | None = None
+        self,
+        items: tf.Tensor,
+        history: dict[str, tf.Tensor],
+        memory: tf.Tensor,
+        seed: tf.Tensor | None = None,
+        trace: Trace | None = None,
     ) -> tf.Tensor:
         """The user's vector at each position, (batch, length, dim).
 
@@ -64,7 +83,10 @@ class Decoder(keras.layers.Layer):
             items, history: as of RequestEmbedding.
             memory: (batch, length, dim), the encoder's outputs.
         """
-        x = self.requests(items, history, seed=seed)  # (batch, length, dim)
+        x = self.requests(items, history, seed=seed, trace=trace)  # (batch, length, dim)
+        events = elapsed(history["gaps"])  # (batch, length)
+        requests = events + seconds(history["request_gaps"])  # (batch, length)
+        biases = {"self_bias": self.self_bias(requests, requests), "cross_bias": self.cross_bias(requests, events)}
         for block in self.blocks:
-            x = block(x, memory, seed=seed)  # (batch, length, dim)
+            x = block(x, memory, **biases, seed=seed, trace=under(trace, f"{self.name}/{block.name}"))  # (batch, length, dim)
         return self.norm(x)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from models.bias import RelativeBias, elapsed
 from models.blocks import EncoderBlock
 from models.config import ModelConfig
+from models.fusion import Fusion
 from models.inputs import GAP_BUCKETS, Sizes
-from models.layers import SIDE_STDDEV, Dropout, dense, derive, embedding, norm, sine_positions
+from models.layers import SIDE_STDDEV, Dropout, Positions, dense, derive, embedding, norm
+from models.trace import Trace, under
 
 
 class EventEmbedding(keras.layers.Layer):
@@ -21,9 +24,17 @@ class EventEmbedding(keras.layers.Layer):
         self.types = embedding(sizes.event_types, config.dim, own, "types")
         self.gaps = embedding(GAP_BUCKETS, config.dim, own, "gaps")
         self.values = dense(config.dim, own, "values", SIDE_STDDEV, use_bias=False)  # no value is 0, and adds nothing
+        self.fusion = Fusion(config.gates, 4, own)
+        self.positions = Positions(config, sizes.max_length, own)
         self.dropout = Dropout(config.dropout, own)
 
-    def call(self, items: tf.Tensor, history: dict[str, tf.Tensor], seed: tf.Tensor | None = None) -> tf.Tensor:
+    def call(
+        self,
+        items: tf.Tensor,
+        history: dict[str, tf.Tensor],
+        seed: tf.Tensor | None = None,
+        trace: Trace | None = None,
+    ) -> tf.Tensor:
         """The events' vectors, (batch, length, dim).
 
         Args:
@@ -31,10 +42,14 @@ class EventEmbedding(keras.layers.Layer):
             history: event_types, gaps (batch, length) int32; values (batch, length) float32.
         """
         shape = tf.shape(items)
-        values = self.values(tf.reshape(history["values"], [-1, 1]))  # (batch * length, dim)
-        events = items + self.types(history["event_types"]) + self.gaps(history["gaps"]) + tf.reshape(values, shape)
-        events = events * self.scale + sine_positions(shape[1], items.shape[-1])  # (batch, length, dim)
-        return self.dropout(events, seed=seed)
+        parts = {  # each (batch * length, dim)
+            "item": tf.reshape(items, [-1, items.shape[-1]]),
+            "event_type": self.types(tf.reshape(history["event_types"], [-1])),
+            "gap": self.gaps(tf.reshape(history["gaps"], [-1])),
+            "value": self.values(tf.reshape(history["values"], [-1, 1])),
+        }
+        events = tf.reshape(self.fusion(parts, trace=under(trace, self.name)), shape)
+        return self.dropout(self.positions(events * self.scale), seed=seed)
 
 
 class Encoder(keras.layers.Layer):
@@ -44,12 +59,21 @@ class Encoder(keras.layers.Layer):
         super().__init__(name=name)
         own = derive(seed, name)
         self.events = EventEmbedding(config, sizes, own)
+        self.bias = RelativeBias(config, own, "bias")
         self.blocks = [EncoderBlock(config, own, f"block_{i}") for i in range(config.encoder_layers)]
         self.norm = norm("norm")
 
-    def call(self, items: tf.Tensor, history: dict[str, tf.Tensor], seed: tf.Tensor | None = None) -> tf.Tensor:
+    def call(
+        self,
+        items: tf.Tensor,
+        history: dict[str, tf.Tensor],
+        seed: tf.Tensor | None = None,
+        trace: Trace | None = None,
+    ) -> tf.Tensor:
         """What is remembered after each event, (batch, length, dim); arguments as of EventEmbedding."""
-        x = self.events(items, history, seed=seed)  # (batch, length, dim)
+        x = self.events(items, history, seed=seed, trace=trace)  # (batch, length, dim)
+        times = elapsed(history["gaps"])  # (batch, length)
+        bias = self.bias(times, times)
         for block in self.blocks:
-            x = block(x, seed=seed)  # (batch, length, dim)
+            x = block(x, bias=bias, seed=seed, trace=under(trace, f"{self.name}/{block.name}"))  # (batch, length, dim)
         return self.norm(x)

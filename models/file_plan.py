@@ -37,13 +37,13 @@ class EpochPlan:
 
     parts   length bucket -> lane -> what the lane reads, in order
     steps   the length bucket of each step
-    batch   rows that one lane gives to one step
+    batch   length bucket -> rows that one lane gives to one of its steps
     """
 
     seed: int
     epoch: int
     lanes: int
-    batch: int
+    batch: Mapping[int, int]
     parts: Mapping[int, tuple[tuple[Part, ...], ...]]
     steps: tuple[int, ...]
 
@@ -58,7 +58,7 @@ class EpochPlan:
 
     def parts_from(self, length: int, lane: int, batches: int) -> tuple[Part, ...]:
         """What is left of a lane's parts after so many batches of the bucket."""
-        skip, left = batches * self.batch, []
+        skip, left = batches * self.batch[length], []
         for part in self.parts[length][lane]:
             start = min(part.start + skip, part.stop)
             skip -= start - part.start
@@ -67,22 +67,33 @@ class EpochPlan:
         return tuple(left)
 
 
-def plan_epoch(files: Iterable[TableFile], *, seed: int, epoch: int, lanes: int, batch_size: int) -> EpochPlan:
+def plan_epoch(
+    files: Iterable[TableFile],
+    *,
+    seed: int,
+    epoch: int,
+    lanes: int,
+    batch_size: int,
+    batch_positions: int | None = None,
+) -> EpochPlan:
     """The plan of one epoch over `files` (of one split), the same for the same arguments.
 
     Args:
         files: with partition `length`, the length bucket.
         batch_size: rows of one step over all lanes; a multiple of `lanes`.
+        batch_positions: positions of one step over all lanes instead, as near as whole rows of each lane come.
     """
     if batch_size % lanes:
         raise ValueError(f"batch_size must be a multiple of lanes. Received batch_size={batch_size}, lanes={lanes}.")
-    batch = batch_size // lanes
-    parts, steps = {}, []
+    batch, parts, steps = {}, {}, []
     for length, bucket in sorted(_buckets(files).items()):
         order = generator(seed, epoch, length).permutation(len(bucket))
         parts[length] = _cut([bucket[i] for i in order], lanes)
         longest = max(sum(part.rows for part in lane) for lane in parts[length])
-        steps += [length] * -(-longest // batch)
+        batch[length] = batch_size // lanes
+        if batch_positions is not None:  # and no more rows than there are, since what is missing is filled up
+            batch[length] = min(max(batch_positions // (length * lanes), 1), longest)
+        steps += [length] * -(-longest // batch[length])
     shuffled = generator(seed, epoch).permutation(np.array(steps, dtype=np.int64))
     return EpochPlan(seed, epoch, lanes, batch, parts, tuple(int(length) for length in shuffled))
 

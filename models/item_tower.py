@@ -6,8 +6,10 @@ import keras
 import tensorflow as tf
 
 from models.config import ModelConfig
+from models.fusion import Fusion, GatedNumbers
 from models.inputs import PADDING, Sizes
-from models.layers import SIDE_STDDEV, dense, derive, embedding
+from models.layers import derive, embedding
+from models.trace import Trace, under
 
 
 class ItemTower(keras.layers.Layer):
@@ -20,10 +22,22 @@ class ItemTower(keras.layers.Layer):
         self.ids = embedding(sizes.items, config.dim, own, "ids", stddev=config.dim**-0.5)
         self.categories = embedding(sizes.categories, config.dim, own, "categories") if sizes.item_categories else None
         self.labels = embedding(sizes.item_labels, config.dim, own, "labels") if sizes.item_label_slots else None
-        self.numbers = dense(config.dim, own, "numbers", SIDE_STDDEV, use_bias=False) if sizes.item_numbers else None
+        self.numbers = (
+            GatedNumbers(config.gates, sizes.item_numbers, config.dim, own, "numbers", use_bias=False)
+            if sizes.item_numbers
+            else None
+        )
+        parts = (self.ids, self.categories, self.labels, self.numbers)
+        self.fusion = Fusion(config.gates, sum(part is not None for part in parts), own)
 
     def call(
-        self, ids: tf.Tensor, categories: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor, label_weights: tf.Tensor
+        self,
+        ids: tf.Tensor,
+        categories: tf.Tensor,
+        numbers: tf.Tensor,
+        labels: tf.Tensor,
+        label_weights: tf.Tensor,
+        trace: Trace | None = None,
     ) -> tf.Tensor:
         """All items at once.
 
@@ -36,14 +50,15 @@ class ItemTower(keras.layers.Layer):
         Returns:
             (items, dim).
         """
-        vectors = self.ids(ids)  # (items, dim)
+        own = under(trace, self.name)
+        parts = {"id": self.ids(ids)}  # each (items, dim)
         if self.categories is not None:
-            vectors += _mean(self.categories(categories), categories != PADDING)
+            parts["categories"] = _mean(self.categories(categories), categories != PADDING)
         if self.numbers is not None:
-            vectors += self.numbers(numbers)
+            parts["numbers"] = self.numbers(numbers, trace=under(own, "numbers"))
         if self.labels is not None:
-            vectors += tf.reduce_sum(self.labels(labels) * label_weights[:, :, None], axis=1)
-        return vectors
+            parts["labels"] = tf.reduce_sum(self.labels(labels) * label_weights[:, :, None], axis=1)
+        return self.fusion(parts, trace=own)
 
 
 def _mean(embeddings: tf.Tensor, real: tf.Tensor) -> tf.Tensor:

@@ -7,6 +7,8 @@ import zlib
 import keras
 import tensorflow as tf
 
+from models.config import ModelConfig
+
 SIDE_STDDEV = 0.02  # initial spread of everything that is added to an item vector: quiet at first, heard once it helps
 EPSILON = 1e-6
 
@@ -63,6 +65,25 @@ def sine_positions(length: int | tf.Tensor, dim: int) -> tf.Tensor:
     angle = position[:, None] * tf.pow(10000.0, -2.0 * column / dim)[None, :]  # (length, dim / 2)
     pairs = tf.stack([tf.sin(angle), tf.cos(angle)], axis=-1)  # (length, dim / 2, 2)
     return tf.reshape(pairs, [-1, dim])  # (length, dim)
+
+
+class Positions(keras.layers.Layer):
+    """What is added to each event for its place: sines, a learned vector, or nothing."""
+
+    def __init__(self, config: ModelConfig, max_length: int, seed: int, name: str = "positions") -> None:
+        super().__init__(name=name)
+        self.kind = config.positions
+        own = derive(seed, name)
+        # Events are scaled to length sqrt(dim) a number, so a learned place starts as loud as sines are.
+        learned = self.kind == "learned"
+        self.places = embedding(max_length, config.dim, own, "places", stddev=0.5**0.5) if learned else None
+
+    def call(self, events: tf.Tensor) -> tf.Tensor:
+        """(batch, length, dim), length at most max_length, to the same with places added."""
+        length = tf.shape(events)[1]
+        if self.places is not None:
+            return events + self.places(tf.range(length))
+        return events if self.kind == "none" else events + sine_positions(length, events.shape[-1])
 
 
 class Dropout(keras.layers.Layer):

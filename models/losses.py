@@ -87,12 +87,47 @@ def sampled_item_loss(
     Reference: Bengio and Senecal 2008, https://doi.org/10.1109/TNN.2007.912312; the target's own logit is left as it is,
         Khrylchenko et al. 2025, https://arxiv.org/abs/2507.09331
     """
-    drawn, log_expected = negatives
-    true = tf.reduce_sum(states * tf.gather(item_vectors, targets), axis=-1)  # (n,)
-    others = tf.matmul(states, tf.gather(item_vectors, drawn), transpose_b=True)  # (n, negatives)
-    others = tf.where(drawn[None, :] == targets[:, None], MASKED, others - tf.gather(log_expected, drawn))
+    true, others = _logits(states, item_vectors, targets, negatives)
+    others -= tf.gather(negatives.log_expected, negatives.items)
     log_partition = tf.reduce_logsumexp(tf.concat([true[:, None], others], axis=1), axis=1)
     return tf.reduce_sum(weights * (log_partition - true))
+
+
+def _logits(
+    states: tf.Tensor, item_vectors: tf.Tensor, targets: tf.Tensor, negatives: Negatives
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Scores of the targets (n,) and of the drawn items (n, negatives), MASKED where one is the target."""
+    true = tf.reduce_sum(states * tf.gather(item_vectors, targets), axis=-1)  # (n,)
+    vectors = tf.gather(item_vectors, negatives.items)  # (1 or n, negatives, dim)
+    shared = negatives.items.shape[0] == 1
+    others = tf.matmul(states, vectors[0], transpose_b=True) if shared else tf.einsum("nd,nkd->nk", states, vectors)
+    return true, tf.where(negatives.items == targets[:, None], MASKED, others)  # (n,), (n, negatives)
+
+
+def calibrated_item_loss(
+    states: tf.Tensor,
+    item_vectors: tf.Tensor,
+    targets: tf.Tensor,
+    weights: tf.Tensor,
+    negatives: Negatives,
+    power: float,
+) -> tf.Tensor:
+    """Weighted binary cross entropy of the target against drawn items, with sigmoid(score) ** power for the target, summed.
+
+    A power below 1 makes up for the negatives that were not drawn, without which the model is too sure of what it likes.
+
+    Args:
+        power: in (0, 1]; 1: plain binary cross entropy.
+    Reference: Petrov and Macdonald 2023, equation 10, https://arxiv.org/abs/2308.07192
+    """
+    true, others = _logits(states, item_vectors, targets, negatives)
+    logs = power * tf.math.softplus(-true) + tf.reduce_sum(tf.math.softplus(others), axis=1)  # (n,)
+    return tf.reduce_sum(weights * logs) / (1.0 + tf.cast(tf.shape(negatives.items)[1], tf.float32))
+
+
+def like_loss(logits: tf.Tensor, liked: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Weighted binary cross entropy, summed: () float32 from three of shape (n,), `liked` being 0 or 1."""
+    return tf.reduce_sum(weights * tf.nn.sigmoid_cross_entropy_with_logits(liked, logits))
 
 
 def value_loss(predicted: tf.Tensor, actual: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:

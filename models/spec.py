@@ -30,6 +30,7 @@ class TrainSpec(Section):
     folder: str  # of checkpoints: a path that every worker sees
     export: str | None = None  # folder that the chief exports the best weights to; null: no export
     versions: dict[str, int] = Field(default_factory=dict)  # Delta version of each table that was read, for the card
+    like_score: float | None = None  # z-score of training.loss.like_from; null: none is declared
     threads: PositiveInt | None = None  # of one worker; null: all cores
 
     @property
@@ -45,6 +46,7 @@ class TrainSpec(Section):
             "model": self.model.model_dump(mode="json"),
             "training": training,
             "sizes": vars(self.sizes),
+            "value": {"like_score": self.like_score},
         }
         return {f"{section}.{key}": value for section, values in decisive.items() for key, value in values.items()}
 

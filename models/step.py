@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from models.cluster import Cluster
-from models.config import LossConfig, TrainingConfig
+from models.config import TrainingConfig
 from models.file_plan import generator
 from models.inputs import HISTORY, TARGETS, ItemContent
-from models.negatives import Sampler
+from models.objective import Objective
 from models.stream import Batch
 from models.transformer import Recommender
 
@@ -52,12 +52,11 @@ class Stepper:
         model: Recommender,
         optimizer: keras.optimizers.Optimizer,
         content: ItemContent,
-        losses: LossConfig,
+        objective: Objective,
         cluster: Cluster,
     ) -> None:
         self._model, self._optimizer, self._content = model, optimizer, content
-        self._weights, self._cluster = losses, cluster
-        self._sampler = Sampler(content.train_events, losses) if losses.negatives else None
+        self._objective, self._cluster = objective, cluster
         # Any length: a trace takes seconds, and there would be one for each length bucket.
         self._lane = tf.function(self._lane_sums, input_signature=[batch_signature(), tf.TensorSpec([2], tf.int32)])
         self._apply = tf.function(self._update)
@@ -86,10 +85,9 @@ class Stepper:
 
     def _lane_sums(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> tf.Tensor:
         """Gradients of the summed losses, loss sums and weight sums of one lane, flat."""
-        negatives = self._sampler.draw(seed) if self._sampler else None
         with tf.GradientTape() as tape:
-            losses = self._model.losses(batch, self._content, seed, negatives)
-            objective = tf.add_n([getattr(self._weights, name) * losses[name][0] for name in LOSSES])
+            losses = self._model.losses(batch, self._content, seed, self._objective)
+            objective = tf.add_n([getattr(self._objective.config, name) * losses[name][0] for name in LOSSES])
         # A variable without a gradient (as the value head's, without values) keeps its place in the flat tensor.
         gradients = tape.gradient(objective, [v.value for v in self._model.trainable_variables], unconnected_gradients="zero")
         numbers = [number for name in LOSSES for number in losses[name]]

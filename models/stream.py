@@ -24,7 +24,7 @@ Batch = dict[str, np.ndarray]
 class LaneReader(AbstractContextManager["LaneReader"]):
     """Batches of one length bucket of one lane, from one position of the plan on.
 
-    Each batch holds, for every input, (plan.batch, length) numbers, or (plan.batch, length * features) for `user_features`.
+    Each batch holds, for every input, (rows, length) numbers, or (rows, length * features) for `user_features`.
     The last batch, and all after it, are filled up with rows of zeros, whose weights are zero too.
     """
 
@@ -43,7 +43,7 @@ class LaneReader(AbstractContextManager["LaneReader"]):
         batches: how many batches of this bucket are already taken.
         """
         self._plan, self._length, self._inputs = plan, length, inputs
-        self._features = user_features
+        self._features, self._batch = user_features, plan.batch[length]
         self._parts = plan.parts_from(length, lane, batches)
         self._reader = self._open() if self._parts else None
         self._rows = self._lane_rows()
@@ -53,14 +53,14 @@ class LaneReader(AbstractContextManager["LaneReader"]):
         """Raises:
         StreamError: rows, types or lengths other than the log and the contract say.
         """
-        while len(self._kept["weights"]) < self._plan.batch:
+        while len(self._kept["weights"]) < self._batch:
             more = next(self._rows, None)
             if more is None:
                 break
             self._kept = {name: np.concatenate([kept, more[name]]) for name, kept in self._kept.items()}
-        batch = {name: rows[: self._plan.batch] for name, rows in self._kept.items()}
-        self._kept = {name: rows[self._plan.batch :] for name, rows in self._kept.items()}
-        return {name: _filled_up(rows, self._plan.batch) for name, rows in batch.items()}
+        batch = {name: rows[: self._batch] for name, rows in self._kept.items()}
+        self._kept = {name: rows[self._batch :] for name, rows in self._kept.items()}
+        return {name: _filled_up(rows, self._batch) for name, rows in batch.items()}
 
     def finish(self) -> None:
         """Checks that the lane was read to its end, and closes it.

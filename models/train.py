@@ -20,15 +20,17 @@ from models.delta_log import keep_partition, table_files, training_files
 from models.errors import CheckpointError
 from models.export import export_model
 from models.file_plan import EpochPlan, plan_epoch
+from models.objective import Objective
 from models.scalars import Scalars
 from models.spec import TrainSpec
 from models.step import Stepper, assign, averaged_weights, build_optimizer
-from models.transformer import Recommender
+from models.stream import Batch
+from models.transformer import Recommender, mean_gates
 from models.validation import CUTOFF, Validation
 from models.watchdog import Watchdog
 
 BEST = f"valid_ndcg@{CUTOFF}"
-SAMPLE_ROWS = 16  # on which the export is compared with the model
+SAMPLE_ROWS = 64  # on which the export is compared with the model, and of which gates are the means
 
 
 class Log(Protocol):
@@ -41,7 +43,7 @@ class Trained:
 
     steps    optimiser steps of the weights that were kept
     rows     training rows of an epoch, as streamed
-    metrics  losses of the last epoch, seconds of this process, validation metrics of the kept weights
+    metrics  losses of the last epoch, seconds of this process, validation metrics and mean gates of the kept weights
     """
 
     steps: int
@@ -85,7 +87,8 @@ class TrainingRun:
         self._content = read_item_content(spec.item_content.path, spec.item_content.version, spec.sizes)
         self.model = Recommender(spec.model, spec.sizes, config.seed)
         self._optimizer = build_optimizer(config, self._total)
-        self._stepper = Stepper(self.model, self._optimizer, self._content, config.loss, cluster)
+        objective = Objective(config.loss, self._content.train_events, spec.like_score)
+        self._stepper = Stepper(self.model, self._optimizer, self._content, objective, cluster)
         valid = keep_partition(table_files(spec.sequences.path, spec.sequences.version), "split", "valid")
         self._validation = Validation(self.model, self._content, valid, spec.lanes, config.batch_size, cluster)
         self._state = self._new_state()
@@ -194,7 +197,14 @@ class TrainingRun:
 
     def _plan(self, epoch: int) -> EpochPlan:
         config = self._spec.training
-        return plan_epoch(self._files, seed=config.seed, epoch=epoch, lanes=self._spec.lanes, batch_size=config.batch_size)
+        return plan_epoch(
+            self._files,
+            seed=config.seed,
+            epoch=epoch,
+            lanes=self._spec.lanes,
+            batch_size=config.batch_size,
+            batch_positions=config.batch_positions,
+        )
 
     def keep_best(self) -> None:
         """Puts the best weights into the model; training is over."""
@@ -203,9 +213,6 @@ class TrainingRun:
     def export(self, folder: str) -> None:
         """Writes the model to `folder`, checked on real rows of the table."""
         self._watchdog.beat("export")
-        plan = plan_epoch(self._files, seed=0, epoch=0, lanes=1, batch_size=SAMPLE_ROWS)
-        with closing(lane_batches(plan, [0], self._spec.sizes.user_features)) as stream:
-            (sample,) = next(stream)
         steps = int(self._state["best_step"])
         card = {
             "model_id": self._spec.model_id,
@@ -214,8 +221,15 @@ class TrainingRun:
             "steps": steps,
         }
         Path(folder).parent.mkdir(parents=True, exist_ok=True)
-        export_model(self.model, self._content, folder, sample, card)
+        export_model(self.model, self._content, folder, self._sample(), card)
         self._log("export", folder=folder)
+
+    def _sample(self) -> Batch:
+        """Real rows of the table, the same ones whenever they are asked for."""
+        plan = plan_epoch(self._files, seed=0, epoch=0, lanes=1, batch_size=SAMPLE_ROWS)
+        with closing(lane_batches(plan, [0], self._spec.sizes.user_features)) as stream:
+            (sample,) = next(stream)
+        return sample
 
     def result(self, seconds: float) -> Trained:
         loss, value_loss = self._state["loss"].numpy().tolist()
@@ -223,4 +237,5 @@ class TrainingRun:
         metrics = {"loss": loss, "value_loss": value_loss, "seconds": seconds}
         if ndcg >= 0:
             metrics |= {BEST: ndcg, f"valid_hr@{CUTOFF}": hits}
+        metrics |= {f"gate {name}": gate for name, gate in mean_gates(self.model, self._content, self._sample()).items()}
         return Trained(int(self._state["best_step"]), self._plan(0).rows, metrics)

@@ -6,15 +6,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.config import ModelConfig
+from models.config import LossConfig, ModelConfig
 from models.decoder import Decoder
 from models.encoder import Encoder
-from models.inputs import CONTENT, FIRST, HISTORY, TARGETS, ItemContent, Sizes
+from models.inputs import CONTENT, FIRST, HISTORY, PADDING, TARGETS, ItemContent, Sizes
 from models.item_tower import ItemTower
 from models.layers import derive
-from models.losses import next_item_loss, sampled_item_loss, value_loss
-from models.negatives import Negatives
+from models.objective import Objective
 from models.rating_head import RatingHead
+from models.trace import Trace
+
+WHOLE = Objective(LossConfig())
 
 
 class Recommender(keras.layers.Layer):
@@ -34,26 +36,37 @@ class Recommender(keras.layers.Layer):
         self.losses(*_smallest(sizes), seed=None)  # creates the variables
         self.built = True
 
-    def item_vectors(self, content: ItemContent) -> tf.Tensor:
+    def item_vectors(self, content: ItemContent, trace: Trace | None = None) -> tf.Tensor:
         """The vectors of all items, (items, dim)."""
-        return self.tower(content.ids, *[getattr(content, i.name) for i in CONTENT])
+        return self.tower(content.ids, *[getattr(content, i.name) for i in CONTENT], trace=trace)
 
-    def states(self, history: dict[str, tf.Tensor], item_vectors: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+    def states(
+        self,
+        history: dict[str, tf.Tensor],
+        item_vectors: tf.Tensor,
+        seed: tf.Tensor | None = None,
+        trace: Trace | None = None,
+    ) -> tf.Tensor:
         """The user's vector at each position, as of the request that follows the position's event.
 
         Args:
             history: the tensors of models.inputs.HISTORY, each (batch, length) but for
                 user_features (batch, length * sizes.user_features); more are ignored.
             item_vectors: (items, dim), of the item tower.
+            trace: gets the weights of every attention, (batch, heads, length, length), as
+                encoder/block_0/self_attention, and the gates, (batch * length,), as event_embedding/gap.
         Returns:
             (batch, length, dim); meaningless at padding.
         """
         items = tf.gather(item_vectors, history["item_ids"])  # (batch, length, dim)
-        memory = self.encoder(items, history, seed=seed)  # (batch, length, dim)
-        return self.decoder(items, history, memory, seed=seed)  # (batch, length, dim)
+        memory = self.encoder(items, history, seed=seed, trace=trace)  # (batch, length, dim)
+        return self.decoder(items, history, memory, seed=seed, trace=trace)  # (batch, length, dim)
 
     def values(self, states: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
-        """The value (z-score) that each user would give each item, (n,), from their vectors, both (n, dim)."""
+        """The value (z-score) that each user would give each item, (n,), from their vectors, both (n, dim).
+
+        Of a model trained with `like_from`, the logit of the probability that it is at least that.
+        """
         return self.rating_head(states, items)
 
     def losses(
@@ -61,13 +74,13 @@ class Recommender(keras.layers.Layer):
         batch: dict[str, tf.Tensor],
         content: ItemContent,
         seed: tf.Tensor | None,
-        negatives: Negatives | None = None,
+        objective: Objective = WHOLE,
     ) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
         """Each loss as its weighted sum and the sum of its weights, both () float32.
 
         Args:
             batch: the tensors of models.inputs.HISTORY and TARGETS, each (batch, length).
-            negatives: what the next item is told apart from; None: all items.
+            objective: what the losses are.
         Returns:
             next_item, over positions whose target is a real item; value, over positions whose target has a value.
         """
@@ -75,26 +88,37 @@ class Recommender(keras.layers.Layer):
         states = self.states(batch, vectors, seed)  # (batch, length, dim)
         known = tf.cast(batch["targets"] >= FIRST, tf.float32)
         return {
-            "next_item": self._next_item(states, vectors, batch["targets"], batch["weights"] * known, negatives),
+            "next_item": self._next_item(states, vectors, batch["targets"], batch["weights"] * known, objective, seed),
             "value": self._value(
-                states, vectors, batch["targets"], batch["target_values"], batch["target_value_weights"] * known
+                states, vectors, batch["targets"], batch["target_values"], batch["target_value_weights"] * known, objective
             ),
         }
 
     def _next_item(
-        self, states: tf.Tensor, vectors: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, negatives: Negatives | None
+        self,
+        states: tf.Tensor,
+        vectors: tf.Tensor,
+        targets: tf.Tensor,
+        weights: tf.Tensor,
+        objective: Objective,
+        seed: tf.Tensor | None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         valid = weights > 0  # (batch, length), n of them; the others would cost as much
-        given = (states[valid], vectors, targets[valid], weights[valid])
-        loss = next_item_loss(*given) if negatives is None else sampled_item_loss(*given, negatives)
+        loss = objective.next_item(states[valid], vectors, targets[valid], weights[valid], seed)
         return loss, tf.reduce_sum(weights)
 
     def _value(
-        self, states: tf.Tensor, vectors: tf.Tensor, targets: tf.Tensor, actual: tf.Tensor, weights: tf.Tensor
+        self,
+        states: tf.Tensor,
+        vectors: tf.Tensor,
+        targets: tf.Tensor,
+        actual: tf.Tensor,
+        weights: tf.Tensor,
+        objective: Objective,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         valid = weights > 0  # (batch, length), n of them
         predicted = self.values(states[valid], tf.gather(vectors, targets[valid]))  # (n,)
-        return value_loss(predicted, actual[valid], weights[valid]), tf.reduce_sum(weights)
+        return objective.value(predicted, actual[valid], weights[valid]), tf.reduce_sum(weights)
 
 
 def _smallest(sizes: Sizes) -> tuple[dict[str, tf.Tensor], ItemContent]:
@@ -102,3 +126,14 @@ def _smallest(sizes: Sizes) -> tuple[dict[str, tf.Tensor], ItemContent]:
     batch = {i.name: tf.zeros([1, i.per_position or sizes.user_features], i.dtype) for i in (*HISTORY, *TARGETS)}
     content: dict[str, np.ndarray] = {i.name: np.zeros((sizes.items, getattr(sizes, i.width)), i.dtype) for i in CONTENT}
     return batch, ItemContent(**content, train_events=np.zeros(sizes.items, np.int64))
+
+
+def mean_gates(model: Recommender, content: ItemContent, batch: dict[str, np.ndarray]) -> dict[str, float]:
+    """What the gates of each part are on average, between 0 and 2: over real items, and over real positions of a batch."""
+    items, events = Trace(), Trace()
+    history = {i.name: tf.constant(batch[i.name]) for i in HISTORY}
+    model.states(history, model.item_vectors(content, trace=items), trace=events)
+    real = (batch["item_ids"] != PADDING).reshape(-1)  # (batch * length,)
+    gates = {name: gate[FIRST:] for name, gate in items.found.items()}
+    gates |= {name: tf.boolean_mask(gate, real) for name, gate in events.found.items() if gate.shape.rank == 1}
+    return {name: float(tf.reduce_mean(gate)) for name, gate in gates.items()}

@@ -15,7 +15,7 @@ def test_a_request_is_the_last_item_with_what_is_known_when_it_is_made():
     summed = ITEMS.copy()
     for name in ("request_gaps", "request_hours", "request_weekdays"):
         summed += layer.context[name].embeddings.numpy()[arrays[name]]
-    kernel, bias = (w.numpy() for w in layer.features.trainable_variables)
+    kernel, bias = (w.numpy() for w in layer.features.projection.trainable_variables)
     summed += arrays["user_features"].reshape(3, 6, SIZES.user_features) @ kernel + bias
     np.testing.assert_allclose(result, summed * 4 + sine_positions(6, CONFIG.dim).numpy(), atol=1e-5)  # 4 = sqrt(16)
 

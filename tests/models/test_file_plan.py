@@ -1,3 +1,5 @@
+from collections import Counter
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -108,3 +110,11 @@ def test_a_batch_that_lanes_cannot_share_is_refused():
 def test_a_table_without_length_buckets_is_refused():
     with pytest.raises(StreamError, match=r"a.parquet: the table must be partitioned by length. Partitions: \['split'\]."):
         plan_epoch([TableFile("a.parquet", 1, {"split": "train"})], seed=0, epoch=0, lanes=1, batch_size=1)
+
+
+def test_a_step_of_so_many_positions_holds_more_of_the_short_histories():
+    table = files({4: [100], 8: [100], 16: [3]})
+    plan = plan_epoch(table, seed=0, epoch=0, lanes=2, batch_size=2, batch_positions=64)
+    assert plan.batch == {4: 8, 8: 4, 16: 2}  # of a lane; no more than the two rows that a lane has of the longest
+    assert Counter(plan.steps) == {4: 7, 8: 13, 16: 1}
+    assert plan_epoch(table, seed=0, epoch=0, lanes=2, batch_size=2, batch_positions=1).batch == {4: 1, 8: 1, 16: 1}

@@ -9,7 +9,7 @@ from tests.models.examples import CONFIG, SIZES, content
 
 def by_definition(model: Recommender, items: ItemContent, ids: list[int]) -> np.ndarray:
     tower = model.tower
-    categories, numbers = tower.categories.embeddings.numpy(), tower.numbers.kernel.numpy()
+    categories, numbers = tower.categories.embeddings.numpy(), tower.numbers.projection.kernel.numpy()
     labels = tower.labels.embeddings.numpy()
     vectors = tower.ids.embeddings.numpy()[ids]
     for i, row in enumerate(items.categories):

@@ -11,6 +11,7 @@ from models.content import read_item_content
 from models.errors import CheckpointError, StreamError
 from models.exported import Exported
 from models.inputs import HISTORY
+from models.objective import Objective
 from models.spec import TrainSpec
 from models.step import Stepper, assign, averaged_weights, build_optimizer
 from models.train import Trained, train
@@ -174,7 +175,9 @@ def test_lanes_add_up_to_the_step_on_the_whole_batch(content):
     after = []
     for lanes in (1, 4):
         model, batch = model_and_batch()
-        stepper = Stepper(model, build_optimizer(TrainingConfig(warmup_steps=0), 9), content, LossConfig(), Cluster(9))
+        stepper = Stepper(
+            model, build_optimizer(TrainingConfig(warmup_steps=0), 9), content, Objective(LossConfig()), Cluster(9)
+        )
         parts = [{k: v[i::lanes] for k, v in batch.items()} for i in range(lanes)]
         sums = stepper.run(parts, range(lanes), seed=0).numpy()
         assert sums[1] == batch["weights"].sum()
@@ -187,7 +190,7 @@ def test_lanes_add_up_to_the_step_on_the_whole_batch(content):
 def test_averages_are_read_without_touching_the_weights_that_train(content):
     model, batch = model_and_batch()
     optimizer = build_optimizer(TrainingConfig(average=0.9, warmup_steps=0), 9)
-    stepper = Stepper(model, optimizer, content, LossConfig(), Cluster(9))
+    stepper = Stepper(model, optimizer, content, Objective(LossConfig()), Cluster(9))
     expected: list[np.ndarray] = []
     for step in range(3):
         stepper.run([batch], [0], seed=0)
@@ -210,7 +213,7 @@ def test_the_learning_rate_rises_linearly_and_falls_to_zero_as_a_cosine():
 def test_dropout_depends_on_seed_and_step_and_nothing_else(content):
     model, batch = Recommender(ModelConfig(dim=16, dropout=0.5), SIZES, seed=0), model_and_batch()[1]
     optimizer = build_optimizer(TrainingConfig(learning_rate=1e-12, warmup_steps=0), 9)
-    stepper = Stepper(model, optimizer, content, LossConfig(), Cluster(9))
+    stepper = Stepper(model, optimizer, content, Objective(LossConfig()), Cluster(9))
 
     def losses(seed: int) -> list[float]:
         optimizer.iterations.assign(0)

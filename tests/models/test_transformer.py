@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from models.config import ModelConfig
 from models.inputs import FIRST, UNKNOWN
-from models.transformer import Recommender
+from models.trace import Trace
+from models.transformer import Recommender, mean_gates
 from tests.models.examples import CONFIG, SEED, SIZES, batch, content, states, tensors
 
 
@@ -45,7 +46,7 @@ def test_every_input_reaches_its_own_position_and_the_later_ones(model, name):
 def test_more_padding_changes_neither_states_nor_losses(model):
     short = batch(events=(3, 1), length=3)
     long = {name: np.pad(a, [(0, 0), (0, a.shape[1])]) for name, a in short.items()}
-    np.testing.assert_allclose(states(model, long)[:, :3], states(model, short), atol=1e-6)
+    np.testing.assert_allclose(states(model, long)[:, :3], states(model, short), atol=1e-5)
     for (a, b), (c, d) in zip(*(model.losses(tensors(x), content(), None).values() for x in (short, long)), strict=True):
         np.testing.assert_allclose((a, b), (c, d), rtol=1e-6)
 
@@ -120,6 +121,48 @@ def test_a_model_without_features_and_context_has_no_variables_for_them():
     small = Recommender(ModelConfig(dim=16, request_context=False), dataclasses.replace(SIZES, user_features=0))
     assert not [v.path for v in small.trainable_variables if "request_embedding" in v.path]
     assert states(small, batch(sizes=small.sizes)).shape == (3, 6, 16)
+
+
+ALL = ModelConfig(dim=16, heads=2, positions="learned", relative_positions=True, relative_times=True, attention_dropout=0.5)
+
+
+def test_relative_bias_and_learned_positions_keep_the_future_and_padding_out():
+    model = Recommender(ALL, SIZES, seed=3)
+    arrays, other = batch(events=(6, 4)), batch(events=(6, 6), seed=9)
+    changed = {name: a.copy() for name, a in arrays.items()}
+    for name, array in changed.items():
+        later = 4 * array.shape[1] // 6
+        array[:, later:] = other[name][:, later:]
+    before, after = states(model, arrays), states(model, changed)
+    np.testing.assert_allclose(after[:, :4], before[:, :4], atol=1e-6)
+    assert {v.path.split("/")[-2] for v in model.trainable_variables} >= {"positions", "times", "places"}
+
+
+def test_attention_dropout_is_drawn_from_the_seed():
+    model = Recommender(ALL.model_copy(update={"dropout": 0.0}), SIZES, seed=3)
+    losses = [float(model.losses(tensors(batch()), content(), s)["next_item"][0]) for s in ((1, 2), (1, 2), (1, 3))]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_attention_weights_and_gates_can_be_asked_for(model):
+    trace, arrays = Trace(), tensors(batch(events=(6, 3)))
+    model.states(arrays, model.item_vectors(content()), trace=trace)
+    attention = {name: weights for name, weights in trace.found.items() if weights.shape.rank == 4}
+    assert sorted(attention) == [
+        *[f"decoder/block_{i}/{kind}_attention" for i in (0, 1) for kind in ("cross", "self")],
+        *[f"encoder/block_{i}/self_attention" for i in (0, 1)],
+    ]
+    for weights in attention.values():
+        assert weights.shape == (2, 2, 6, 6)
+        np.testing.assert_allclose(tf.reduce_sum(weights, axis=-1), np.ones((2, 2, 6)), atol=1e-6)
+    assert {"event_embedding/gap", "request_embedding/user_features/2"} <= trace.found.keys()
+
+
+def test_gates_are_reported_as_their_means_over_what_is_real(model):
+    found = mean_gates(model, content(), batch(events=(6, 1)))
+    assert set(found.values()) == {1.0}  # before training
+    assert {"item_tower/categories", "item_tower/numbers/0", "event_embedding/value", "request_embedding/item"} <= found.keys()
+    assert mean_gates(Recommender(ModelConfig(dim=16, gates=False), SIZES), content(), batch()) == {}
 
 
 def test_one_batch_can_be_overfit():
