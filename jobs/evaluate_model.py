@@ -8,22 +8,27 @@ Writes  metrics                           of the model, replaced whole
         _reports/<model_id>/report.html   beside the tables
 
 Each target that counts is ranked among all items of the vocabulary: raw, and with the items of the user's own history before
-it left out. A target that the vocabulary does not know is a miss. In the same two ways rank popularity, by training events, and
-item_knn, by how similar an item is to those of the past.
+it left out. A target that the vocabulary does not know is a miss. In the same two ways rank popularity, by training events;
+recent_popularity, by those of the last days of the training period; item_knn, by how similar an item is to those of the past.
 """
 
 from __future__ import annotations
 
+import datetime
 import math
 import sys
 from collections.abc import Sequence
 
+import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from features.errors import ContractError, NoInputError
 from features.histories import histories, with_history
-from jobs.evaluation.judging import METRIC_ROW, OURS, POPULARITY, MetricRow, items_in_lists, judged, metric_sums
+from features.popularity import keep_before
+from features.sequences import keep_types
+from features.splits import with_split
+from jobs.evaluation.judging import METRIC_ROW, OURS, POPULARITY, RECENT, MetricRow, items_in_lists, judged, metric_sums
 from jobs.evaluation.report import headline_cutoff, render
 from jobs.evaluation.report_data import collect
 from jobs.runtime.files import write_text
@@ -41,7 +46,8 @@ def build(run: Run) -> None:
     examples = _examples(run).persist()
     cutoffs = run.config.evaluation.cutoffs
     model = ship(run.spark, trained.folder, listed.vectors, likeness(run, listed))
-    results = judged(examples, model, listed.train_events, max(cutoffs)).persist()
+    counts = {POPULARITY: listed.train_events, RECENT: _recent_events(run, len(listed.item_ids))}
+    results = judged(examples, model, counts, max(cutoffs)).persist()
     with run.step("judge") as fields:
         fields.update(_check_targets(run, results))
     metrics = _metrics(results, cutoffs, len(listed.item_ids) - FIRST)
@@ -52,9 +58,7 @@ def build(run: Run) -> None:
 
 def _examples(run: Run) -> DataFrame:
     """The rows of valid and test with the histories of their users."""
-    events, config = run.read("events"), run.config.sequences
-    if run.end is not None:  # what build_sequences cuts them from, too
-        events = events.where(F.col("date") <= F.lit(run.end))
+    events, config = _events(run), run.config.sequences
     rows = run.read("sequences").where(F.col("split").isin("valid", "test"))
     if rows.isEmpty():
         raise NoInputError(
@@ -62,6 +66,25 @@ def _examples(run: Run) -> DataFrame:
             "from sequences.split.valid_from on."
         )
     return with_history(rows, histories(events, run.read("item_vocabulary"), config), config)
+
+
+def _events(run: Run) -> DataFrame:
+    """The events that build_sequences cuts sequences from."""
+    events = run.read("events")
+    return events if run.end is None else events.where(F.col("date") <= F.lit(run.end))
+
+
+def _recent_events(run: Run, items: int) -> np.ndarray:
+    """(items,) int64: each item's training events of the last days of the training period."""
+    train = with_split(keep_types(_events(run), run.config.sequences), run.config.sequences.split).where("split = 'train'")
+    counts, newest = np.zeros(items, np.int64), train.agg(F.max("date")).head()
+    if newest is None or newest[0] is None:
+        return counts
+    recent = keep_before(train, newest[0] + datetime.timedelta(days=1), run.config.evaluation.recent_days)
+    for row in recent.groupBy("item_id").count().join(run.read("item_vocabulary"), "item_id").collect():
+        if row["index"] < items:
+            counts[row["index"]] = row["count"]
+    return counts
 
 
 def _check_targets(run: Run, results: DataFrame) -> dict[str, int]:

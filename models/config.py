@@ -101,4 +101,5 @@ class ScoringConfig(Section):
 
 class EvaluationConfig(Section):
     cutoffs: tuple[PositiveInt, ...] = (5, 10, 20, 50)
+    recent_days: PositiveInt = 30  # days at the end of the training period by which recent_popularity ranks
     report_users: NonNegativeInt = 5  # users whose recommendations the report shows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from models.evaluation import NEVER, Judged, Requests, judge, judge_scores, metr
 from models.likeness import Likeness
 from models.scorer import Scorer
 
-OURS, POPULARITY, NEIGHBOURS = "lakeformer", "popularity", "item_knn"
+OURS, POPULARITY, RECENT, NEIGHBOURS = "lakeformer", "popularity", "recent_popularity", "item_knn"
 _COLUMNS = {
     "split": pa.string(), "user_id": pa.string(), "rank": pa.float64(), "item": pa.int32(), "place": pa.int32(),
     "model": pa.string(), "masked": pa.bool_(),
@@ -48,8 +48,8 @@ METRIC_ROW = (
 )
 
 
-def judged(examples: DataFrame, model: str, train_events: np.ndarray, k: int) -> DataFrame:
-    """Two kinds of rows, by (split, model, masked), of our model, of popularity and of item_knn.
+def judged(examples: DataFrame, model: str, counts: Mapping[str, np.ndarray], k: int) -> DataFrame:
+    """Two kinds of rows, by (split, model, masked), of our model, of popularity in two ways and of item_knn.
 
     Per target that counts: `user_id` and `rank` (0-based; infinity: not in the vocabulary; NaN: the target does not stand in
     the history where it should). Per batch and item that reached a list of k: `item` and its best `place` (0-based).
@@ -57,7 +57,7 @@ def judged(examples: DataFrame, model: str, train_events: np.ndarray, k: int) ->
     Args:
         examples: rows of `sequences` with `history` and `target_at`.
         model: name of the shipped model, and of what items have in common.
-        train_events: (items,) what popularity ranks by.
+        counts: by the name of a ranker that gives everyone the same list, the (items,) events that it ranks by.
     """
 
     def run(batches: Batches) -> Iterator[pa.RecordBatch]:
@@ -65,7 +65,7 @@ def judged(examples: DataFrame, model: str, train_events: np.ndarray, k: int) ->
         for batch in batches:
             for key in _groups(batch):
                 part = batch.filter(pc.and_(pc.equal(batch["split"], key[0]), pc.equal(batch["length"], key[1])))
-                yield from _judge_part(part, key[0], scorer, alike, train_events, k)
+                yield from _judge_part(part, key[0], scorer, alike, counts, k)
 
     return examples.mapInArrow(run, _DDL)
 
@@ -76,7 +76,7 @@ def _groups(batch: pa.RecordBatch) -> list[tuple[str, int]]:
 
 
 def _judge_part(
-    part: pa.RecordBatch, split: str, scorer: Scorer, alike: Likeness, train_events: np.ndarray, k: int
+    part: pa.RecordBatch, split: str, scorer: Scorer, alike: Likeness, counts: Mapping[str, np.ndarray], k: int
 ) -> Iterator[pa.RecordBatch]:
     rows, events, user_ids = histories(part), part["events"].to_numpy(), part["user_id"].to_numpy(zero_copy_only=False)
     targets, weights = matrix(part["targets"]), matrix(part["weights"])
@@ -89,7 +89,7 @@ def _judge_part(
         )
         judgements = {
             OURS: judge(requests, scorer.items, k),
-            POPULARITY: judge(*popularity(requests, train_events), k),
+            **{name: judge(*popularity(requests, events_of), k) for name, events_of in counts.items()},
             NEIGHBOURS: judge_scores(
                 alike.neighbour_scores(requests.seen), len(scorer.items), requests.targets, requests.seen, k
             ),

@@ -15,6 +15,8 @@ from jobs.evaluation.showcase import Example, examples_of
 from jobs.runtime.job import Run
 from jobs.runtime.trained import Catalogue, Trained
 
+GATE = "gate "  # start of the names of gates among the metrics of a model
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -55,6 +57,7 @@ class Report:
     name: str
     model_id: str
     card: Mapping[str, str]
+    gates: Mapping[str, float]  # mean gate of each part, from the most open one on
     versions: Mapping[str, int]
     packages: Mapping[str, str]
     config: str
@@ -73,7 +76,9 @@ def collect(run: Run, trained: Trained, listed: Catalogue, examples: DataFrame, 
         metrics: sorted.
     """
     row = run.read("models").where(F.col("model_id") == trained.model_id).collect()[0]
-    numbers = {name: f"{value:.4g}" for name, value in sorted(row["metrics"].items())}
+    metrics_of = dict(sorted(row["metrics"].items()))
+    gates = {name.removeprefix(GATE): value for name, value in metrics_of.items() if name.startswith(GATE)}
+    numbers = {name: f"{value:.4g}" for name, value in metrics_of.items() if not name.startswith(GATE)}
     return Report(
         name=run.config.name,
         model_id=trained.model_id,
@@ -82,6 +87,7 @@ def collect(run: Run, trained: Trained, listed: Catalogue, examples: DataFrame, 
             "steps": f"{row['steps']:,}", "training rows": f"{row['rows']:,}",
             "items": f"{len(listed.item_ids) - 2:,}", **numbers,
         },
+        gates=dict(sorted(gates.items(), key=lambda gate: -gate[1])),
         versions=dict(sorted(row["inputs"].items())),
         packages=dict(sorted(row["packages"].items())),
         config=json.dumps(json.loads(row["config"]), indent=2),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import sys
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pyspark import BarrierTaskContext
 from pyspark.sql import SparkSession
 
 from jobs.runtime.errors import ConfigError
+from jobs.runtime.log_relay import LogRelay, RelayAddress, RelayedLog
 from models.launch import Ended, WorkerProcess
 
 _TOO_FEW_SLOTS = "SPARK-24819"  # in the message of a barrier stage that needs more task slots than there are
@@ -27,25 +27,33 @@ class _Task:
     mark: str
     threads: int | None
     fields: dict[str, object]
+    logs: RelayAddress
 
     def __call__(self, _: Iterable[int]) -> Iterator[Ended]:
         context = BarrierTaskContext.get()
         index = context.partitionId()
         host = context.getTaskInfos()[index].address.rsplit(":", 1)[0]
-        with socket.socket() as port:
-            port.bind(("", 0))
-            addresses = context.allGather(f"{host}:{port.getsockname()[1]}")
-            worker = WorkerProcess(self.spec, addresses=addresses, index=index, port=port, threads=self.threads, log=self._log)
-        ended = worker.wait(given_up=Path(self.mark).exists)
+        with RelayedLog(self.logs) as logs:
+            with socket.socket() as port:
+                port.bind(("", 0))
+                addresses = context.allGather(f"{host}:{port.getsockname()[1]}")
+                worker = WorkerProcess(
+                    self.spec,
+                    addresses=addresses,
+                    index=index,
+                    port=port,
+                    threads=self.threads,
+                    log=lambda line: logs.write(self._named(line)),
+                )
+            ended = worker.wait(given_up=Path(self.mark).exists)
         if ended.code:
             Path(self.mark).touch()  # peers within a collective notice by themselves; those that are not would wait for ever
         yield ended
 
-    def _log(self, line: str) -> None:
-        """Writes a worker's JSON line with the fields that all lines of the run carry."""
+    def _named(self, line: str) -> dict[str, object]:
+        """A worker's JSON line with the fields that all lines of the run carry."""
         time, *rest = json.loads(line).items()
-        sys.stderr.write(json.dumps(dict([time, *self.fields.items(), *rest])) + "\n")
-        sys.stderr.flush()
+        return dict([time, *self.fields.items(), *rest])
 
 
 def run_workers(spark: SparkSession, spec: str, workers: int, threads: int | None, fields: dict[str, object]) -> list[Ended]:
@@ -60,7 +68,8 @@ def run_workers(spark: SparkSession, spec: str, workers: int, threads: int | Non
     mark = Path(spec).with_name(f"failed-{uuid.uuid4().hex}")
     stage = spark.sparkContext.parallelize(range(workers), workers).barrier()
     try:
-        return stage.mapPartitions(_Task(spec, str(mark), threads, fields)).collect()
+        with LogRelay(spark.conf.get("spark.driver.host", "localhost") or "localhost") as relay:
+            return stage.mapPartitions(_Task(spec, str(mark), threads, fields, relay.address)).collect()
     except Exception as error:
         if _TOO_FEW_SLOTS in str(getattr(error, "java_exception", error)):
             raise ConfigError(

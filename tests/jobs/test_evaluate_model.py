@@ -26,6 +26,8 @@ WALKS = {
     "short": ["i1", "i2"],  # has no row in valid or test
 }
 CUTOFFS = (1, 2, 5)
+# The newest training event is u1's sixth: of the three days up to it, only u1 has training events, one a day.
+RECENT = np.array([0, 0, 0, 0, 0, 1, 1, 1, 0, 0])
 INDEX = {i: n for n, i in enumerate(ITEMS, FIRST)}
 
 
@@ -57,6 +59,7 @@ def _scores(tiny: Tiny, model: Recommender, walk: Sequence[str], split: str) -> 
     return {
         "lakeformer": vectors @ states[0, len(path) - 1],
         "popularity": tw.content_of(tiny).train_events,
+        "recent_popularity": RECENT,
         "item_knn": _similar_to(tiny, walk[: -1 if split == "test" else -2]),
     }
 

@@ -109,7 +109,7 @@ def _scenario(root: Path) -> dict[str, Any]:
         "sequences": {"max_length": MAX_LENGTH, "min_length": 2, "max_categories": CATEGORIES},
         "features": {"user": [{"count": "events", "days": [7]}], "item": [{"count": "events", "days": [7]}]},
         "scoring": {"top_k": 3},
-        "evaluation": {"cutoffs": [1, 2, 5], "report_users": 2},
+        "evaluation": {"cutoffs": [1, 2, 5], "report_users": 2, "recent_days": 3},
     }
 
 

@@ -24,7 +24,8 @@ def _section(split: str = "test", masked: bool = True) -> Section:
 
 
 REPORT = Report(
-    name="shop", model_id="abc", card={"seed": "1"}, versions={"events": 3}, packages={"numpy": "1.26"}, config='{"dim": 8}',
+    name="shop", model_id="abc", card={"seed": "1"}, gates={"event_embedding/gap": 1.25},
+    versions={"events": 3}, packages={"numpy": "1.26"}, config='{"dim": 8}',
     sections=[_section(), _section("valid", masked=False)], refused={"events: user_id_missing": 1200}, served={"model": 9},
     examples=[Example("u1", ["<b>Old</b>", "Tea & cake"], ["Wanted"], ["Other", "Wanted"], ["Hit <script>alert(1)</script>"])],
 )  # fmt: skip
@@ -68,6 +69,11 @@ def test_numbers_stand_beside_popularitys() -> None:
     assert '<div class="number">0.2000</div> <div class="against">popularity 0.1000 <span class="ratio">× 2.0</span>' in page
     assert "events: user_id_missing</th><td>1,200</td>" in page
     assert re.search(r"Coverage@10</th><td>0\.5000</td><td>0\.0000</td><td>–</td>", page)  # no ratio to nothing
+
+
+def test_gates_stand_in_the_card() -> None:
+    assert "<dt>event_embedding/gap</dt><dd>1.250</dd>" in render(REPORT)
+    assert "listens to" not in render(replace(REPORT, gates={}))
 
 
 def test_without_examples_quarantine_and_recommendations_the_page_still_stands() -> None:

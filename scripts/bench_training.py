@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""Speed of training beside PyTorch, of two workers beside one, and of the stream beside pyarrow.
+
+    scripts/bench_training.py CONF [--torch PYTHON] [--only steps workers stream] [--epochs N]
+
+CONF is a scenario whose sequences are built where they are not there yet. Training is `train_model` as users run it, and its
+log tells the figures: real target positions per second, so padding does not count. PYTHON is an interpreter that has torch
+and numpy; with it a SASRec of the same size trains on the same examples (bench_training_torch.py). Prints one JSON line a
+figure: name, value, unit, peer, peer_value, ratio, goal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import fsspec  # type: ignore[import-untyped]
+import numpy as np
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+from figures import figure
+
+from jobs.runtime.config import load
+from models.batches import lane_batches
+from models.columns import matrix
+from models.delta_log import TableFile, training_files
+from models.file_plan import plan_epoch
+from models.inputs import HISTORY, TARGETS
+
+ROOT = Path(__file__).resolve().parent.parent
+TORCH = ROOT / "scripts" / "bench_training_torch.py"
+BEFORE = ("clean_events", "build_features", "profile_features", "build_sequences")
+PARTS = ("steps", "workers", "stream")
+BLOCKS = {"model.encoder_layers": 1, "model.decoder_layers": 1}  # two blocks, as the peer has
+COLUMNS = [i.name for i in (*HISTORY, *TARGETS)]
+
+
+def run_job(name: str, config: str, sets: Sequence[str], cores: Sequence[int]) -> list[dict]:
+    """The JSON lines that a job logs, run as a user runs it on these cores."""
+    command = [sys.executable, str(ROOT / "jobs" / f"{name}.py"), "--config", config]
+    command += [word for option in sets for word in ("--set", option)]
+    arguments = f"--master local[{len(cores)}] --driver-memory 4g pyspark-shell"
+    environment = {**os.environ, "PYSPARK_SUBMIT_ARGS": arguments, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, env=environment, stderr=subprocess.PIPE, text=True, check=False,
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+    )  # fmt: skip
+    if done.returncode:
+        raise SystemExit(f"{name} ended with {done.returncode}: {done.stderr[-2000:]}")
+    return [json.loads(line) for line in done.stderr.splitlines() if line.startswith('{"')]
+
+
+def trained(config: str, sets: Sequence[str], epochs: int, workers: int, cores: Sequence[int]) -> list[dict]:
+    """The lines of the epochs of a training run that begins anew."""
+    run = [f"training.{k}={v}" for k, v in {"epochs": epochs, "workers": workers, "lanes": 2, "seed": time.time_ns()}.items()]
+    lines = run_job("train_model", config, [*sets, *[f"{k}={v}" for k, v in BLOCKS.items()], *run], cores)
+    return [line for line in lines if line.get("step") == "epoch"]
+
+
+def steps(config: str, sets: Sequence[str], files: Sequence[TableFile], epochs: int, torch: str | None) -> None:
+    cores = sorted(os.sched_getaffinity(0))
+    last = trained(config, sets, epochs, 1, cores)[-1]
+    positions, seconds = last["positions_per_second"] * last["seconds"], last["seconds"]
+    whole = seconds + last["validation_seconds"]
+    peer = None
+    if torch:
+        scenario = load(config, sets)
+        with tempfile.TemporaryDirectory() as folder:
+            peer = positions / min(in_torch(Path(folder), files, scenario, torch, len(cores), epochs))
+    ratio = None if peer is None else last["positions_per_second"] / peer
+    figure("target positions a second in steps", last["positions_per_second"], "1/s", 3.0, "torch SASRec", peer, ratio)
+    ratio = None if peer is None else positions / whole / peer
+    figure(
+        "target positions a second in epochs, validation of ours included",
+        positions / whole, "1/s", 3.0, "torch SASRec", peer, ratio,
+    )  # fmt: skip
+    figure("share of the time that training waits for data", last["share_waiting_for_data"], "share", 0.02)
+
+
+def in_torch(folder: Path, files: Sequence[TableFile], scenario, torch: str, threads: int, epochs: int) -> list[float]:  # type: ignore[no-untyped-def]
+    """Seconds of each epoch of the peer on the same examples, padded to the longest length."""
+    length, arrays = scenario.sequences.max_length, []
+    for file in files:
+        rows = read(file, ["item_ids", "targets", "weights"])
+        arrays.append([np.pad(a, ((0, 0), (0, length - a.shape[1]))) for a in rows])
+    items, targets, weights = (np.concatenate(column) for column in zip(*arrays, strict=True))
+    np.savez(folder / "examples.npz", items=items.astype("l"), targets=targets.astype("l"), valid=weights > 0)
+    model, size = scenario.model, int(max(items.max(), targets.max())) + 1
+    given = {
+        "dim": model.dim, "heads": model.heads, "blocks": 2, "dropout": model.dropout, "items": size, "threads": threads,
+        "batch_size": scenario.training.batch_size, "epochs": epochs,
+    }  # fmt: skip
+    (folder / "settings.json").write_text(json.dumps(given))
+    command = [torch, str(TORCH), str(folder / "examples.npz"), str(folder / "settings.json")]
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+
+
+def workers(config: str, sets: Sequence[str]) -> None:
+    """Two workers with a thread each beside one worker with one."""
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    two, one = (trained(config, sets, 1, n, cores[:n])[-1]["positions_per_second"] for n in (2, 1))
+    figure("target positions a second of two workers with one thread each", two, "1/s", 1.8, "one such worker", one, two / one)
+
+
+def stream(files: Sequence[TableFile], features: int) -> None:
+    """Every row of the training split, through the stream and through pyarrow, one after the other, the better of two."""
+    plan = plan_epoch(files, seed=0, epoch=0, lanes=1, batch_size=128)
+
+    def ours() -> None:
+        with closing(lane_batches(plan, [0], features)) as batches:
+            for _ in batches:
+                pass
+
+    def theirs() -> None:
+        for file in files:
+            read(file, COLUMNS)
+
+    seconds = [min(timed(work) for _ in range(2)) for work in (ours, theirs)]
+    rate, peer = (plan.rows / s for s in seconds)
+    figure("rows a second of the stream", rate, "1/s", 0.9, "pyarrow", peer, rate / peer)
+
+
+def timed(work) -> float:  # type: ignore[no-untyped-def]
+    start = time.monotonic()
+    work()
+    return time.monotonic() - start
+
+
+def read(file: TableFile, columns: list[str]) -> list[np.ndarray]:
+    """Columns of one file, each (rows, entries)."""
+    filesystem, name = fsspec.core.url_to_fs(file.uri)
+    with filesystem.open(name) as opened:
+        table = pq.ParquetFile(opened).read(columns=columns)
+    return [matrix(table[column].combine_chunks()) for column in columns]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="sets")
+    parser.add_argument("--torch", metavar="PYTHON", help="interpreter that has torch; without it there is no peer")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--epochs", type=int, default=2, help="of which the last is measured")
+    given = parser.parse_args()
+    for job in BEFORE:
+        run_job(job, given.config, given.sets, sorted(os.sched_getaffinity(0)))
+    path = f"{load(given.config, given.sets).warehouse}/sequences"
+    files = training_files(path, DeltaTable(path).version())
+    if "steps" in given.only:
+        steps(given.config, given.sets, files, given.epochs, given.torch)
+    if "workers" in given.only:
+        workers(given.config, given.sets)
+    if "stream" in given.only:
+        row = read(files[0], ["user_features", "item_ids"])
+        stream(files, row[0].shape[1] // row[1].shape[1])
+
+
+if __name__ == "__main__":
+    main()
