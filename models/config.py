@@ -76,7 +76,7 @@ class TrainingConfig(Section):
     patience: PositiveInt = 10  # epochs without a better validation NDCG@10 before training ends
     checkpoint_steps: PositiveInt = 200
     step_timeout_seconds: PositiveInt = 300  # a step that takes longer ends the worker
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     gpu: bool = False  # each worker takes one of its machine's GPUs, where there are any, and of its memory what it needs
     loss: LossConfig = LossConfig()
 

@@ -27,12 +27,14 @@ from figures import figure
 from models.export import weights_of
 
 ROOT = Path(__file__).resolve().parent.parent
-SMALL = ("model.dim=16", "sequences.max_length=16", "training.epochs=8", "training.batch_size=32", "training.warmup_steps=5")
+SMALL = ("model.dim=16", "sequences.max_length=16", "training.batch_size=32", "training.warmup_steps=5", "training.patience=99")
+MOST_SECONDS = 2.0  # of training before a kill; an epoch takes about one
 EXIT_TRANSIENT = 10
 
 
-def job(name: str, folder: Path) -> subprocess.Popen[str]:
-    sets = [option for s in (*SMALL, "training.checkpoint_steps=10", "training.workers=2") for option in ("--set", s)]
+def job(name: str, folder: Path, epochs: int) -> subprocess.Popen[str]:
+    run = (f"training.epochs={epochs}", "training.checkpoint_steps=10", "training.workers=2")
+    sets = [option for s in (*SMALL, *run) for option in ("--set", s)]
     command = [sys.executable, "-m", f"jobs.{name}", "--config", str(ROOT / "conf" / "sample.yaml"), *sets]
     environment = {
         **os.environ,
@@ -43,8 +45,8 @@ def job(name: str, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
 
 
-def finish(name: str, folder: Path) -> None:
-    process = job(name, folder)
+def finish(name: str, folder: Path, epochs: int) -> None:
+    process = job(name, folder, epochs)
     _, log = process.communicate()
     if process.returncode:
         sys.exit(f"{name} ended with {process.returncode}:\n{log[-3000:]}")
@@ -63,15 +65,14 @@ def workers(folder: Path) -> list[int]:
     return sorted(found)
 
 
-def kill_one(folder: Path, after_epochs: int) -> tuple[float, int]:
-    """Trains, kills a worker during a later epoch; returns the seconds until the job's end, and its exit code."""
-    process = job("train_model", folder)
+def kill_one(folder: Path, epochs: int) -> tuple[float, int]:
+    """Trains, kills a worker at some step; returns the seconds until the job's end, and its exit code."""
+    process = job("train_model", folder, epochs)
     assert process.stderr is not None
-    killed, epochs = 0.0, 0
+    killed = 0.0
     for line in process.stderr:
-        epochs += '"step": "epoch"' in line
-        if epochs == after_epochs and not killed:
-            time.sleep(random.uniform(0, 0.5))  # anywhere within the next epoch
+        if any(f'"step": "{begun}"' in line for begun in ("begin", "resume")) and not killed:
+            time.sleep(random.uniform(0, MOST_SECONDS))
             os.kill(random.choice(workers(folder)), signal.SIGKILL)
             killed = time.monotonic()
     code = process.wait()
@@ -89,25 +90,26 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     random.seed(given.seed)
+    epochs = 8 + 2 * given.kills  # more than the kills leave time for
     with tempfile.TemporaryDirectory() as temporary:
         # The same path for both runs: the warehouse is moved away in between.
         folder, undisturbed = Path(temporary, "run"), Path(temporary, "undisturbed")
         make = [sys.executable, str(ROOT / "scripts" / "make_sample_data.py"), "--out", str(folder / "raw")]
         subprocess.run([*make, "--users", "300", "--items", "150", "--days", "60"], check=True, stdout=subprocess.DEVNULL)
         for name in ("clean_events", "build_features", "build_sequences"):
-            finish(name, folder)
+            finish(name, folder, epochs)
         shutil.copytree(folder, undisturbed)
         shutil.move(folder, f"{folder}-disturbed")
         shutil.move(undisturbed, folder)
-        finish("train_model", folder)
+        finish("train_model", folder, epochs)
         expected = weights(folder)
         shutil.rmtree(folder)
         shutil.move(f"{folder}-disturbed", folder)
         for _ in range(given.kills):
-            seconds, code = kill_one(folder, after_epochs=1)
+            seconds, code = kill_one(folder, epochs)
             figure("seconds from the SIGKILL of a worker to the end of the job", seconds, "s", 10)
             figure("exit code of that job", code, "code", EXIT_TRANSIENT)
-        finish("train_model", folder)
+        finish("train_model", folder, epochs)
         resumed = weights(folder)
         different = (expected - resumed).total()
         figure(f"weights that differ after {given.kills} kills, of {expected.total()}", different, "tensors", 0)

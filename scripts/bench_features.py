@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Cleaning and features beside polars, a day more beside everything anew, the training join beside a range join, and fuzz.
+"""Cleaning and features beside polars, under skew, of one day more; the training join; the layout of files; and fuzz.
 
-    scripts/bench_features.py [--millions 1 5 20] [--only throughput daily join fuzz] [--folder DIR]
+    scripts/bench_features.py [--millions 1 5 20] [--only throughput skew daily join layout fuzz] [--folder DIR]
 
 Raw events are made up (users and items of uneven popularity, two years, some dirt and repetition) and written as Parquet.
 Both sides read them and write the same tables, each in a process of its own on two threads; wall time is that of the whole
@@ -30,7 +30,8 @@ from figures import figure
 
 ROOT = Path(__file__).resolve().parent.parent
 SPARK, PEER = (ROOT / "scripts" / f"bench_features_{side}.py" for side in ("spark", "polars"))
-PARTS = ("throughput", "daily", "join", "fuzz")
+PARTS = ("throughput", "skew", "daily", "join", "layout", "fuzz")
+HOT = 0.3  # of the events are those of one user, and of one item, where keys are skewed
 DAYS, ITEMS, ROWS_PER_FILE, EPOCH = 730, 20_000, 1_000_000, 1_672_531_200  # 2023-01-01
 SCENARIO = {
     "name": "bench",
@@ -59,17 +60,23 @@ TABLES = {
 # Raw events
 
 
-def make_raw(folder: Path, rows: int, seed: int = 0) -> Path:
-    """Parquet files of raw events: 2 % are exact repetitions, 1 % lack the item or have an impossible rating."""
+def make_raw(folder: Path, rows: int, seed: int = 0, hot: float = 0.0) -> Path:
+    """Parquet files of raw events: 2 % are exact repetitions, 1 % lack the item or have an impossible rating.
+
+    Args:
+        hot: share of the events that one user makes, and of those that are about one item.
+    """
     folder.mkdir(parents=True)
     rng, users = np.random.default_rng(seed), max(100, rows // 50)
     for number, start in enumerate(range(0, rows, ROWS_PER_FILE)):
         n = min(ROWS_PER_FILE, rows - start)
-        item = (ITEMS * rng.random(n) ** 3).astype(int)
+        item, user = (ITEMS * rng.random(n) ** 3).astype(int), (users * rng.random(n) ** 1.5).astype(int)
+        if hot:
+            item, user = (np.where(rng.random(n) < hot, 0, ids) for ids in (item, user))
         rating = rng.integers(1, 11, n) / 2
         raw = pl.DataFrame(
             {
-                "user": (users * rng.random(n) ** 1.5).astype(int),
+                "user": user,
                 "item": item,
                 "action": rng.integers(0, 3, n),
                 "rating": np.where(rng.random(n) < 0.005, 9.0, rating),
@@ -147,6 +154,17 @@ def throughput(folder: Path, millions: list[float]) -> None:
         figure("exponent of time in events", growth, "power", 1.05)
 
 
+def skew(folder: Path, size: float) -> None:
+    """The same number of events, HOT of them of one user and of one item, beside keys of ordinary popularity."""
+    seconds = []
+    for name, hot in (("even", 0.0), ("hot", HOT)):
+        raw = make_raw(folder / f"raw-{name}", int(size * 1e6), hot=hot)
+        path = conf(folder, raw, folder / f"spark-{name}")
+        seconds.append(in_spark("build", str(path), log=folder / f"{name}.log"))
+    even, hot_seconds = seconds
+    figure(f"seconds with {HOT:.0%} of {size:g} M events of one user and one item", hot_seconds, "s", 0.8, "no such keys", even)
+
+
 def differing(folder: Path, size: float) -> list[str]:
     """Tables that are not the same on both sides, floats to 1e-9."""
     wrong = []
@@ -184,7 +202,9 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if "throughput" in given.only:
             throughput(folder, sorted(given.millions))
-        for part in ("daily", "join", "fuzz"):
+        if "skew" in given.only:
+            skew(folder, min(given.millions))
+        for part in ("daily", "join", "layout", "fuzz"):
             if part in given.only:
                 in_spark(part, str(built(folder, sorted(given.millions)[len(given.millions) // 2])), log=folder / f"{part}.log")
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from delta.tables import DeltaTable
 from figures import figure
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
@@ -108,6 +109,29 @@ def _difference(spark: SparkSession, one: str, other: str) -> int:
     return a.exceptAll(b).count() + b.exceptAll(a).count()
 
 
+# Layout
+
+
+def layout(path: str) -> None:
+    """Reading one user's features from the table as it is written, and after OPTIMIZE with Z-order by the key."""
+    spark = build_session("bench")
+    config = load(path, [])
+    folder, out = f"{config.warehouse}/user_features", f"{config.warehouse}-layout"
+    spark.read.format("delta").load(folder).write.format("delta").partitionBy("month").mode("overwrite").save(out)
+    someone = spark.read.format("delta").load(folder).agg(F.max("user_id")).head()[0]  # type: ignore[index]
+
+    def read_one() -> None:
+        spark.read.format("delta").load(out).where(F.col("user_id") == F.lit(someone)).toPandas()
+
+    _timed(read_one)
+    before = min(_timed(read_one) for _ in range(5))
+    seconds = _timed(DeltaTable.forPath(spark, out).optimize().executeZOrderBy("user_id").collect)
+    _timed(read_one)
+    after = min(_timed(read_one) for _ in range(5))
+    figure("seconds to read one user after Z-order", after, "s", 1, "as written", before)
+    figure("seconds of OPTIMIZE with Z-order", seconds, "s", 0)
+
+
 # Fuzz
 
 FUZZED = 1_000_000
@@ -174,4 +198,4 @@ def _line(rng: random.Random, rates: dict[str, float]) -> str:
 
 
 if __name__ == "__main__":
-    {"build": build, "daily": daily, "join": join, "fuzz": fuzz}[sys.argv[1]](sys.argv[2])
+    {"build": build, "daily": daily, "join": join, "layout": layout, "fuzz": fuzz}[sys.argv[1]](sys.argv[2])

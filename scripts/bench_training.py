@@ -60,7 +60,10 @@ def run_job(name: str, config: str, sets: Sequence[str], cores: Sequence[int]) -
 
 def trained(config: str, sets: Sequence[str], epochs: int, workers: int, cores: Sequence[int]) -> list[dict]:
     """The lines of the epochs of a training run that begins anew."""
-    run = [f"training.{k}={v}" for k, v in {"epochs": epochs, "workers": workers, "lanes": 2, "seed": time.time_ns()}.items()]
+    run = [
+        f"training.{k}={v}"
+        for k, v in {"epochs": epochs, "workers": workers, "lanes": 2, "seed": time.time_ns() % 2**32}.items()
+    ]
     lines = run_job("train_model", config, [*sets, *[f"{k}={v}" for k, v in BLOCKS.items()], *run], cores)
     return [line for line in lines if line.get("step") == "epoch"]
 
@@ -150,9 +153,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--epochs", type=int, default=2, help="of which the last is measured")
     given = parser.parse_args()
-    for job in BEFORE:
-        run_job(job, given.config, given.sets, sorted(os.sched_getaffinity(0)))
     path = f"{load(given.config, given.sets).warehouse}/sequences"
+    for job in () if DeltaTable.is_deltatable(path) else BEFORE:
+        run_job(job, given.config, given.sets, sorted(os.sched_getaffinity(0)))
     files = training_files(path, DeltaTable(path).version())
     if "steps" in given.only:
         steps(given.config, given.sets, files, given.epochs, given.torch)

@@ -47,6 +47,12 @@ def test_heads_that_do_not_divide_dim_are_named(tmp_path: Path) -> None:
     ]
 
 
+def test_a_seed_that_no_generator_takes_is_refused(tmp_path: Path) -> None:
+    assert message(tmp_path, GOOD + "training: {seed: 4294967296}") == [
+        "FILE: training.seed: Input should be less than 4294967296. Received 4294967296."
+    ]
+
+
 def test_a_missing_key_says_that_it_must_be_given(tmp_path: Path) -> None:
     assert message(tmp_path, "warehouse: w\nsource: {events: {path: x}}") == [
         "FILE: source.events.columns: must be given. Received nothing."
