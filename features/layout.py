@@ -35,6 +35,11 @@ def spread(examples: DataFrame, rows: dict[tuple[str, int], int], features: int)
     return placed.sortWithinPartitions("split", "length", order, "example_id").drop("file")
 
 
-def together(df: DataFrame, *columns: str) -> DataFrame:
-    """The rows of one table partition in one file, in several where they are many: a file is opened once, not by each task."""
-    return df.hint("rebalance", *[F.col(c) for c in columns])
+def together(df: DataFrame, partition: str, *order: str) -> DataFrame:
+    """The rows of one table partition in one file, in several where they are many: a file is opened once, not by each task.
+
+    Args:
+        order: columns by which the rows of a partition lie, so that a reader of one key reads a few pages of each file.
+    """
+    spread = df.hint("rebalance", F.col(partition))
+    return spread.sortWithinPartitions(partition, *order) if order else spread

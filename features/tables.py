@@ -282,7 +282,7 @@ MODELS = Table(
         Column("seed", "bigint", "seed of initial weights, order and dropout"),
         Column("steps", "bigint", "optimiser steps of the exported weights"),
         Column("rows", "bigint", "training rows that an epoch streams, as counted"),
-        Column("metrics", "map<string,double>", "last loss, best validation metrics, seconds"),
+        Column("metrics", "map<string,double>", "last loss, best validation metrics, mean gates, seconds"),
         Column(
             "sizes",
             "map<string,bigint>",

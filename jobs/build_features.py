@@ -116,7 +116,7 @@ def _replace(run: Run, name: str, rows: DataFrame, days: Days | None) -> None:
     """Writes the rows of these days in place of those that are there; None: all."""
     where = None if days is None else days.predicate()
     of_days = rows if where is None else rows.where(where)
-    run.count(name, run.write(name, together(of_days, "month"), where))
+    run.count(name, run.write(name, together(of_days, "month", *run.table(name).keys), where))
 
 
 def _write_tiles(run: Run, entity: str, plan: Plan) -> None:

@@ -26,18 +26,18 @@ from features.errors import ContractError
 from features.scaling import z_scores
 from jobs.runtime.arguments import Option
 from jobs.runtime.config import digest
-from jobs.runtime.errors import ConfigError
 from jobs.runtime.job import Job, Run
 from jobs.runtime.version import code_version, package_versions
+from jobs.training.likes import like_score
 from jobs.training.replay import replay
 from jobs.training.workers import threads, train
 from models.delta_log import training_files
 from models.inputs import FIRST, Sizes
-from models.spec import PinnedTable, TrainSpec
+from models.spec import GATE, PinnedTable, TrainSpec
 
 READS = ("sequences", "item_content", "label_vocabulary", "statistics", "projections")
 SECTIONS = ("sequences", "model", "training")
-GATES = "gate request_embedding/user_features/"  # start of the names of user features' gates among the metrics
+GATES = f"{GATE}request_embedding/user_features/"  # and of those of user features, by number
 REPLAY = Option("--replay", "MODEL_ID", "trains a model again from what its row of `models` pins, and compares the weights")
 
 
@@ -64,7 +64,7 @@ def training_spec(run: Run, sizes: Sizes) -> TrainSpec:
         sizes=sizes,
         folder="none",
         versions={name: run.version(name) for name in READS if name in run.versions},  # not all have projections
-        like_score=_like_score(run),
+        like_score=like_score(training.loss, lambda: run.read("statistics")),
         threads=threads(run, training.workers),
     )
     # Tables by version, not by path: the same warehouse under another name makes the same model.
@@ -72,24 +72,6 @@ def training_spec(run: Run, sizes: Sizes) -> TrainSpec:
     model_id = digest([identity, run.config.dump("sequences"), code_version()])
     folders = {"folder": run.path(f"_training/{model_id}"), "export": run.path(f"_models/{model_id}")}
     return spec.model_copy(update={"model_id": model_id, **folders})
-
-
-def _like_score(run: Run) -> float | None:
-    """The z-score of training.loss.like_from.
-
-    Raises:
-        ConfigError: the source has no values to like by.
-    """
-    like_from = run.config.training.loss.like_from
-    if like_from is None:
-        return None
-    score = z_scores(run.read("statistics"), "sequences").get("value")
-    if score is None or score.std == 0:
-        raise ConfigError(
-            "training.loss.like_from: needs source.events.value: explicit and values that differ. "
-            f"Received {like_from} without such values."
-        )
-    return (like_from - score.mean) / score.std
 
 
 def _sizes(run: Run) -> Sizes:

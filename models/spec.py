@@ -15,6 +15,9 @@ from models.inputs import Sizes
 _WITHOUT_EFFECT = {"workers", "checkpoint_steps", "step_timeout_seconds"}
 
 
+GATE = "gate "  # start of the names of gates among the metrics of a run
+
+
 class PinnedTable(Section):
     path: str
     version: int

@@ -8,8 +8,8 @@ import tensorflow as tf
 class Trace:
     """Collects named tensors while layers run. A pass that is given none keeps nothing."""
 
-    def __init__(self, under: str = "", found: dict[str, tf.Tensor] | None = None) -> None:
-        self.prefix = under
+    def __init__(self, prefix: str = "", found: dict[str, tf.Tensor] | None = None) -> None:
+        self.prefix = prefix
         self.found: dict[str, tf.Tensor] = {} if found is None else found
 
     def put(self, name: str, tensor: tf.Tensor) -> None:

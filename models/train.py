@@ -22,7 +22,7 @@ from models.export import export_model
 from models.file_plan import EpochPlan, plan_epoch
 from models.objective import Objective
 from models.scalars import Scalars
-from models.spec import TrainSpec
+from models.spec import GATE, TrainSpec
 from models.step import Stepper, assign, averaged_weights, build_optimizer
 from models.stream import Batch
 from models.transformer import Recommender, mean_gates
@@ -237,5 +237,5 @@ class TrainingRun:
         metrics = {"loss": loss, "value_loss": value_loss, "seconds": seconds}
         if ndcg >= 0:
             metrics |= {BEST: ndcg, f"valid_hr@{CUTOFF}": hits}
-        metrics |= {f"gate {name}": gate for name, gate in mean_gates(self.model, self._content, self._sample()).items()}
+        metrics |= {f"{GATE}{name}": gate for name, gate in mean_gates(self.model, self._content, self._sample()).items()}
         return Trained(int(self._state["best_step"]), self._plan(0).rows, metrics)

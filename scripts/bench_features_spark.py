@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -117,7 +118,8 @@ def layout(path: str) -> None:
     spark = build_session("bench")
     config = load(path, [])
     folder, out = f"{config.warehouse}/user_features", f"{config.warehouse}-layout"
-    spark.read.format("delta").load(folder).write.format("delta").partitionBy("month").mode("overwrite").save(out)
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.copytree(folder, out)  # file by file as it was written
     someone = spark.read.format("delta").load(folder).agg(F.max("user_id")).head()[0]  # type: ignore[index]
 
     def read_one() -> None:
@@ -125,7 +127,7 @@ def layout(path: str) -> None:
 
     _timed(read_one)
     before = min(_timed(read_one) for _ in range(5))
-    seconds = _timed(DeltaTable.forPath(spark, out).optimize().executeZOrderBy("user_id").collect)
+    seconds = _timed(lambda: DeltaTable.forPath(spark, out).optimize().executeZOrderBy("user_id"))
     _timed(read_one)
     after = min(_timed(read_one) for _ in range(5))
     figure("seconds to read one user after Z-order", after, "s", 1, "as written", before)

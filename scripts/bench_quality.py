@@ -12,6 +12,7 @@ value, unit, peer, peer_value, ratio, goal.
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import keras
 import numpy as np
@@ -69,7 +70,7 @@ def als(events: DataFrame, items: int) -> dict[bool, np.ndarray]:
 
 def embedding_mlp(events: DataFrame, items: int) -> dict[bool, np.ndarray]:
     """Ranks of the test targets under embeddings of user and item, one hidden layer and binary cross entropy."""
-    rows = events.toPandas()
+    rows: Any = events.toPandas()
     past, test = rows[rows["split"] != "test"], rows[rows["split"] == "test"].sort_values("user")
     users, chosen = past["user"].to_numpy(), past["item"].to_numpy()
     keras.utils.set_random_seed(SEED)

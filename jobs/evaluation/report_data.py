@@ -14,8 +14,7 @@ from jobs.evaluation.judging import OURS, POPULARITY, MetricRow
 from jobs.evaluation.showcase import Example, examples_of
 from jobs.runtime.job import Run
 from jobs.runtime.trained import Catalogue, Trained
-
-GATE = "gate "  # start of the names of gates among the metrics of a model
+from models.spec import GATE
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from features.errors import ContractError, NoInputError
 from jobs.runtime.job import Run
 from jobs.runtime.version import code_version, package_versions
+from jobs.training.likes import like_score
 from jobs.training.workers import threads, train
 from models.config import ModelConfig, TrainingConfig
 from models.delta_log import table_files
@@ -84,5 +85,6 @@ def _spec(run: Run, card: dict[str, Any]) -> TrainSpec:
         folder=folder,
         export=f"{folder}/export",
         versions=card["inputs"],
+        like_score=like_score(training.loss, lambda: run.warehouse.read(run.table("statistics"), card["inputs"]["statistics"])),
         threads=threads(run, training.workers),
     )

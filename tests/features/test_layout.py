@@ -1,3 +1,4 @@
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import functions as F
 
@@ -36,8 +37,10 @@ def test_rows_are_spread_over_files_in_an_order_of_hashes_that_is_the_same_in_ev
         assert numbers != sorted(numbers)
 
 
-@pytest.mark.parametrize("columns", [("month",), ("month", "kind")])
-def test_rows_of_one_partition_are_written_to_one_file(spark, tmp_path, columns):
-    df = spark.range(0, 100, 1, 4).select("id", (F.col("id") % 3).alias("month"), F.lit(1).alias("kind"))
-    layout.together(df, *columns).write.partitionBy(*columns).parquet(str(tmp_path / "t"))
-    assert len(list((tmp_path / "t").rglob("*.parquet"))) == 3
+@pytest.mark.parametrize("order", [(), ("key",)])
+def test_rows_of_one_partition_are_written_to_one_file_in_the_order_of_their_key(spark, tmp_path, order):
+    df = spark.range(0, 100, 1, 4).select((F.col("id") % 3).alias("month"), (F.col("id") * 37 % 100).alias("key"))
+    layout.together(df, "month", *order).write.partitionBy("month").parquet(str(tmp_path / "t"))
+    files = [pq.read_table(file)["key"].to_pylist() for file in (tmp_path / "t").rglob("*.parquet")]
+    assert len(files) == 3 and sum(map(len, files)) == 100
+    assert all(keys == sorted(keys) for keys in files) == bool(order)
