@@ -32,5 +32,5 @@ def test_statistics_are_not_read_where_nothing_is_declared() -> None:
 
 @pytest.mark.parametrize("numbers", [{}, {"mean": 3.0, "std": 0.0}])
 def test_without_values_that_differ_it_is_refused(spark: SparkSession, numbers: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match="training.loss.like_from: needs source.events.value: explicit .* Received 4.0"):
+    with pytest.raises(ConfigError, match=r"training.loss.like_from: needs source.events.value: explicit .* Received 4.0"):
         like_score(LossConfig(like_from=4.0), lambda: statistics(spark, **numbers))
