@@ -132,7 +132,10 @@ class Reader:
         """Instant; null: missing or malformed."""
         mapping = self.columns[name]
         assert isinstance(mapping.from_, str)  # noqa: S101  # the configuration refuses several columns for one value
-        return as_time(field(mapping.from_), self.text(name), self.types[mapping.from_], time)
+        type_ = self.types[mapping.from_]
+        if mapping.pattern is not None and isinstance(type_, IntegralType):  # only a part of the number's text is meant
+            type_ = StringType()
+        return as_time(field(mapping.from_), self.text(name), type_, time)
 
 
 def _trimmed(text: Column) -> Column:

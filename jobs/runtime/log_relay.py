@@ -32,28 +32,29 @@ class LogRelay(AbstractContextManager["LogRelay"]):
         """Args:
         host: of the driver, as executors reach it.
         """
-        self.address = RelayAddress(host, 0, secrets.token_hex(16))
-        self._server = socketserver.ThreadingTCPServer(("", 0), self._handler())
+        token = secrets.token_hex(16)
+        self._server = socketserver.ThreadingTCPServer(("", 0), _printing(token.encode()))
         self._server.daemon_threads = True
-        self.address = RelayAddress(host, self._server.server_address[1], self.address.token)
+        self.address = RelayAddress(host, self._server.server_address[1], token)
         threading.Thread(target=self._server.serve_forever, daemon=True, name="log-relay").start()
-
-    def _handler(self) -> type[socketserver.StreamRequestHandler]:
-        token = self.address.token.encode()
-
-        class Handler(socketserver.StreamRequestHandler):
-            def handle(self) -> None:
-                if not hmac.compare_digest(self.rfile.readline(len(token) + 1).rstrip(b"\n"), token):
-                    return
-                for line in self.rfile:
-                    print_line(line.decode(errors="replace"))
-                    self.wfile.write(b".")  # the task goes on once its line is out, so none is lost when it ends
-
-        return Handler
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+def _printing(token: bytes) -> type[socketserver.StreamRequestHandler]:
+    """Prints the lines of a connection that begins with the token."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            if not hmac.compare_digest(self.rfile.readline(len(token) + 1).rstrip(b"\n"), token):
+                return
+            for line in self.rfile:
+                print_line(line.decode(errors="replace"))
+                self.wfile.write(b".")  # the task goes on once its line is out, so none is lost when it ends
+
+    return Handler
 
 
 class RelayedLog(AbstractContextManager["RelayedLog"]):

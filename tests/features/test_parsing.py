@@ -148,6 +148,25 @@ def test_a_pattern_takes_its_group_and_what_does_not_match_is_missing(spark):
     assert [r[0] for r in raw.select(read.number("year"), "row").orderBy("row").collect()] == [1995.0, None]
 
 
+@pytest.mark.parametrize("type_", ["int", "bigint", "string"])
+@pytest.mark.parametrize("time", [Time(unit="s"), Time(unit="order", start=datetime.date(2000, 1, 1), step_seconds=3600)])
+def test_a_time_in_whole_numbers_is_the_same_typed_as_written_out(spark, type_, time):
+    numbers = [0, 1, -5, 2_000_000_000, None]
+    raw = raw_frame(spark, f"t {type_}", [(str(n) if type_ == "string" and n is not None else n,) for n in numbers])
+    read = Reader(raw, {"event_time": Mapping.model_validate("t")})
+    found = [r[0] for r in raw.select(F.unix_micros(read.time("event_time", time)), "row").orderBy("row").collect()]
+    start, step = (0, 1) if time.unit == "s" else (946_684_800, 3600)
+    micros = [None if n is None else (start + n * step) * 1_000_000 for n in numbers]
+    assert found == [m if m is None or n * step < 253_402_300_800 else None for n, m in zip(numbers, micros, strict=True)]
+
+
+def test_a_pattern_takes_a_part_of_a_whole_number_too(spark):
+    raw = raw_frame(spark, "t bigint", [(17_145_648_009,)])
+    read = Reader(raw, {"event_time": Mapping.model_validate({"from": "t", "pattern": r"^(\d{10})"})})
+    (found,) = raw.select(F.unix_micros(read.time("event_time", Time(unit="s")))).collect()
+    assert found[0] == 1_714_564_800_000_000
+
+
 def test_nan_in_a_typed_column_is_missing(spark):
     raw = raw_frame(spark, "p double", [(float("nan"),), (2.5,)])
     read = Reader(raw, {"price": Mapping.model_validate("p")})

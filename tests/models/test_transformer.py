@@ -20,13 +20,18 @@ def weights(model: Recommender) -> list[np.ndarray]:
     return [v.numpy() for v in model.trainable_variables]
 
 
-def test_neither_the_future_nor_padding_reaches_a_position(model):
+def states_of_two_futures(model: Recommender) -> tuple[np.ndarray, np.ndarray]:
+    """States of three examples, and of the same with all that comes from position 4 on taken from others."""
     arrays, other = batch(events=(6, 6, 4)), batch(events=(6, 6, 6), seed=9)
     changed = {name: a.copy() for name, a in arrays.items()}
     for name, array in changed.items():
         later = 4 * array.shape[1] // 6
         array[:, later:] = other[name][:, later:]
-    before, after = states(model, arrays), states(model, changed)
+    return states(model, arrays), states(model, changed)
+
+
+def test_neither_the_future_nor_padding_reaches_a_position(model):
+    before, after = states_of_two_futures(model)
     np.testing.assert_allclose(after[:, :4], before[:, :4], atol=1e-6)
     assert np.abs(after[:, 4:] - before[:, 4:]).max(axis=(1, 2)).min() > 1e-2
 
@@ -128,12 +133,7 @@ ALL = ModelConfig(dim=16, heads=2, positions="learned", relative_positions=True,
 
 def test_relative_bias_and_learned_positions_keep_the_future_and_padding_out():
     model = Recommender(ALL, SIZES, seed=3)
-    arrays, other = batch(events=(6, 4)), batch(events=(6, 6), seed=9)
-    changed = {name: a.copy() for name, a in arrays.items()}
-    for name, array in changed.items():
-        later = 4 * array.shape[1] // 6
-        array[:, later:] = other[name][:, later:]
-    before, after = states(model, arrays), states(model, changed)
+    before, after = states_of_two_futures(model)
     np.testing.assert_allclose(after[:, :4], before[:, :4], atol=1e-6)
     assert {v.path.split("/")[-2] for v in model.trainable_variables} >= {"positions", "times", "places"}
 
