@@ -40,7 +40,8 @@ def test_two_machines_make_the_tables_that_one_makes(
         cwd=elsewhere, env=scenario.environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr[-3000:]
-    epochs = [line for line in ended.stderr.splitlines() if '"step": "epoch"' in line]
+    log = ended.stdout.splitlines()  # spark-submit sends what Python writes to stderr there, too
+    epochs = [line for line in log if '"step": "epoch"' in line]
     assert epochs and all('"job": "train_model"' in line for line in epochs)  # workers' lines reach the driver
     distributed = contents(spark, str(scenario.warehouse), TABLES, NAMED_BY_CONFIG)
     local = contents(spark, str(pipeline.warehouse), TABLES, NAMED_BY_CONFIG)
