@@ -83,8 +83,6 @@ def _fit_to_size(spark: SparkSession) -> None:
     given, parallelism = spark.sparkContext.getConf(), spark.sparkContext.defaultParallelism
     if not given.contains("spark.sql.shuffle.partitions"):
         spark.conf.set("spark.sql.shuffle.partitions", str(2 * parallelism))
-        # Spark joins small parts of a shuffle as it goes, but never splits large ones, which then do not fit into memory.
-        spark.conf.set("spark.sql.adaptive.coalescePartitions.initialPartitionNum", str(8 * parallelism))
     if not given.contains("spark.databricks.delta.snapshotPartitions"):
         spark.conf.set("spark.databricks.delta.snapshotPartitions", str(min(50, parallelism)))
     if not given.contains("spark.log.level"):
