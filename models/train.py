@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -69,8 +70,9 @@ def train(spec: TrainSpec, cluster: Cluster, watchdog: Watchdog, log: Log, progr
     run.keep_best()
     if cluster.is_chief and spec.export:
         run.export(spec.export)
+    gates = run.gates() if cluster.is_chief else {}
     cluster.sum(tf.constant(0.0))  # nobody leaves before the chief is done: a worker that leaves looks like one that died
-    return run.result(time.monotonic() - start)
+    return run.result(time.monotonic() - start, gates)
 
 
 class TrainingRun:
@@ -221,21 +223,25 @@ class TrainingRun:
             "steps": steps,
         }
         Path(folder).parent.mkdir(parents=True, exist_ok=True)
-        export_model(self.model, self._content, folder, self._sample(), card)
+        export_model(self.model, self._content, folder, self._sample, card)
         self._log("export", folder=folder)
 
+    @cached_property
     def _sample(self) -> Batch:
-        """Real rows of the table, the same ones whenever they are asked for."""
+        """Real rows of the table."""
         plan = plan_epoch(self._files, seed=0, epoch=0, lanes=1, batch_size=SAMPLE_ROWS)
         with closing(lane_batches(plan, [0], self._spec.sizes.user_features)) as stream:
             (sample,) = next(stream)
         return sample
 
-    def result(self, seconds: float) -> Trained:
+    def gates(self) -> dict[str, float]:
+        """Mean gates of the kept weights, named as they stand among the metrics."""
+        return {f"{GATE}{name}": gate for name, gate in mean_gates(self.model, self._content, self._sample).items()}
+
+    def result(self, seconds: float, gates: Mapping[str, float]) -> Trained:
         loss, value_loss = self._state["loss"].numpy().tolist()
         ndcg, hits = self._state["metrics"].numpy().tolist()
         metrics = {"loss": loss, "value_loss": value_loss, "seconds": seconds}
         if ndcg >= 0:
             metrics |= {BEST: ndcg, f"valid_hr@{CUTOFF}": hits}
-        metrics |= {f"{GATE}{name}": gate for name, gate in mean_gates(self.model, self._content, self._sample()).items()}
-        return Trained(int(self._state["best_step"]), self._plan(0).rows, metrics)
+        return Trained(int(self._state["best_step"]), self._plan(0).rows, {**metrics, **gates})
