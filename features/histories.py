@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from features.order import with_positions
 from features.sequences import keep_types
 from features.sequences_config import SequencesConfig
 from features.splits import SPLITS, with_split
@@ -20,6 +21,19 @@ def seen_items(events: DataFrame, items: DataFrame) -> DataFrame:
     """
     pairs = events.join(items.select("item_id", "index"), "item_id")
     return pairs.groupBy("user_id").agg(F.sort_array(F.collect_set("index")).alias("seen"))
+
+
+def last_items(events: DataFrame, items: DataFrame, count: int) -> DataFrame:
+    """`user_id` and `last`, the indices of the items of a user's last `count` events, the newest first; array<int>.
+
+    Args:
+        events: user_id, item_id, event_time, tie_order; of the types that enter sequences.
+        items: item_vocabulary; an item that it lacks is unknown.
+    """
+    newest = with_positions(events).where(F.col("user_events") - F.col("position") <= count)
+    indexed = newest.join(items.select("item_id", "index"), "item_id", "left").withColumn("index", known("index"))
+    in_order = F.sort_array(F.collect_list(F.struct("position", "index")), asc=False)
+    return indexed.groupBy("user_id").agg(in_order.alias("last")).select("user_id", F.col("last.index").alias("last"))
 
 
 def histories(events: DataFrame, items: DataFrame, config: SequencesConfig) -> DataFrame:

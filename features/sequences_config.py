@@ -37,6 +37,15 @@ class Neighbours(Section):
     history: PositiveInt = 50  # newest items of a user that count; pairs grow with its square
 
 
+class Transitions(Section):
+    """What users choose right after an item."""
+
+    top: NonNegativeInt = 100  # of one item; 0: none are looked for
+    shrinkage: NonNegativeFloat = (
+        20.0  # times an item must be followed by anything before a share is half of what it looks like
+    )
+
+
 class SequencesConfig(Section):
     max_length: PositiveInt = 50  # events that the model looks back
     min_length: PositiveInt = 8  # shortest length bucket; buckets double from here to max_length
@@ -44,6 +53,7 @@ class SequencesConfig(Section):
     max_categories: PositiveInt = 8  # of one item, that the model sees
     split: Split = Split()
     neighbours: Neighbours = Neighbours()
+    transitions: Transitions = Transitions()
 
     @model_validator(mode="after")
     def lengths_are_in_order(self) -> Self:

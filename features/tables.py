@@ -198,6 +198,21 @@ ITEM_NEIGHBOURS = Table(
     ("item_id", "rank"),
 )
 
+ITEM_TRANSITIONS = Table(
+    "item_transitions",
+    "One row is an item that users chose right after another in the training period.",
+    (
+        Column("item_id", "string", "item"),
+        Column("rank", "int", "1 is what came most often"),
+        Column("next_item_id", "string", "what came next, which may be the item again"),
+        Column("events", "bigint", "times that it came"),
+        Column("share", "double", "0 to 1: events / (times that anything came + sequences.transitions.shrinkage)"),
+        Column("index", "int", "index of the item in item_vocabulary"),
+        Column("next_index", "int", "index of what came next"),
+    ),
+    ("item_id", "rank"),
+)
+
 USER_CONTENT = Table(
     "user_content",
     "One row is a user with what is known of them, as content.user declares it; there is no table where it declares nothing.",
@@ -297,7 +312,7 @@ MODELS = Table(
 def _vectors(entity: str) -> Table:
     return Table(
         f"{entity}_vectors",
-        f"One row is the fixed-length vector of one {entity} under one model; a score is the product of a user's and an item's.",
+        f"One row is the fixed-length vector of one {entity} under one model; a score begins with the product of a user's and an item's.",
         (
             Column("model_id", "string", "model; a partition"),
             Column("date", "date", "as of the start of this day, UTC; a partition"),
@@ -323,7 +338,8 @@ RECOMMENDATIONS = Table(
         Column(
             "score",
             "double",
-            "of the source: the model's product of vectors, or the count that made an item popular; comparable within one source only",
+            "of the source: the model's product of vectors with what usually comes after the user's last items on top, or the count "
+            "that made an item popular; comparable within one source only",
         ),
         Column("source", "string", "model, popular_in_segment or popular"),
         Column(
@@ -413,7 +429,7 @@ def all_tables(features: FeaturesConfig) -> dict[str, Table]:
         feature_table("user", features.user), feature_table("item", features.item),
         FEATURE_STATISTICS, FEATURE_SELECTION,
         ITEM_VOCABULARY, USER_VOCABULARY, LABEL_VOCABULARY, PROJECTIONS, ITEM_CONTENT, USER_CONTENT,
-        ITEM_NEIGHBOURS, SEQUENCES,
+        ITEM_NEIGHBOURS, ITEM_TRANSITIONS, SEQUENCES,
         MODELS, USER_VECTORS, ITEM_VECTORS, RECOMMENDATIONS, METRICS, RUNS,
     )  # fmt: skip
     return {t.name: t for t in tables}

@@ -6,7 +6,7 @@ Reads   events, items, user_features      events up to the last day of the run; 
 Writes  item_vocabulary, user_vocabulary, label_vocabulary   new entries are appended, an index never changes
         statistics                        owners sequences, user_features, item_content, user_content: replaced
         projections, user_content         where content declares something for them: replaced whole
-        item_content, item_neighbours, sequences   replaced whole
+        item_content, item_neighbours, item_transitions, sequences   replaced whole
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from features.scaling import fit
 from features.schema import conform
 from features.sequences import keep_types, training_examples
 from features.splits import SPLITS, training_end, with_split
+from features.transitions import item_transitions
 from features.vocabularies import Vocabularies, new_entries
 from jobs.runtime import contents
 from jobs.runtime.contents import Content
@@ -52,7 +53,9 @@ def build(run: Run) -> None:
     fitted = contents.fitted(run, statistics, declared)
     vocabularies = _vocabularies(run, events, declared, fitted)
     contents.write_contents(run, declared, fitted, events)
-    run.write("item_neighbours", item_neighbours(events.where(F.col("split") == "train"), config.neighbours))
+    train = events.where(F.col("split") == "train")
+    run.write("item_neighbours", item_neighbours(train, config.neighbours))
+    run.write("item_transitions", item_transitions(train, vocabularies.items, config.transitions))
     examples = training_examples(events, user_features, vocabularies, statistics, config).persist()
     with run.step("examples"):
         rows = _account(run, events, examples)
@@ -146,7 +149,7 @@ JOB = Job(
     reads=("events", "items", "users", "user_features", "feature_selection"),
     writes=(
         "item_vocabulary", "user_vocabulary", "label_vocabulary", "statistics", "projections", "item_content", "user_content",
-        "item_neighbours", "sequences",
+        "item_neighbours", "item_transitions", "sequences",
     ),
     sections=("features", "content", "sequences", "source"),
     shared=("statistics",),

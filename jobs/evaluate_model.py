@@ -9,7 +9,8 @@ Writes  metrics                           of the model, replaced whole
 
 Each target that counts is ranked among all items of the vocabulary: raw, and with the items of the user's own history before
 it left out. A target that the vocabulary does not know is a miss. In the same two ways rank popularity, by training events;
-recent_popularity, by those of the last days of the training period; item_knn, by how similar an item is to those of the past.
+recent_popularity, by those of the last days of the training period; item_knn, by how similar an item is to those of the past;
+markov_chain, by how often an item came right after the last ones.
 """
 
 from __future__ import annotations

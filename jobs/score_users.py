@@ -9,7 +9,8 @@ Writes  item_vectors, user_vectors        of the model and the day, replaced who
         recommendations                   of the day, replaced whole
 
 The day is the one after the run's last, or after the last event. A user whose history holds an item that the vocabulary
-knows has a vector, and gets the items with the highest products. Everyone else goes down scoring.fallback; what is popular
+knows has a vector, and gets the items with the highest scores: products of vectors, and on top what usually comes right after
+the user's last items. Everyone else goes down scoring.fallback; what is popular
 is counted over scoring.popular_days before the day.
 """
 
@@ -28,16 +29,16 @@ from pyspark.sql import functions as F
 from features.declared_tables import model_features
 from features.errors import NoInputError
 from features.fallbacks import fallback_chains, with_fallbacks, without_candidates
-from features.histories import seen_items
+from features.histories import last_items, seen_items
 from features.popularity import keep_before, popular, popular_in_segment
-from features.sequences import latest_windows
+from features.sequences import keep_types, latest_windows
 from features.vocabularies import FIRST, Vocabularies
 from jobs.runtime.job import Job, Run
 from jobs.runtime.shipping import ship, shipped, shipped_likeness
 from jobs.runtime.trained import Catalogue, Trained, as_trained, catalogue, likeness, newest_model
 from jobs.runtime.warehouse import equals
 from models.columns import histories, lists, ragged
-from models.ranking import top_k
+from models.transitions import LAST, padded
 
 
 @dataclass(frozen=True)
@@ -125,14 +126,15 @@ def _recommend(scoring: Scoring, candidates: int) -> None:
 
 def _all_users(scoring: Scoring) -> DataFrame:
     """Everyone in `users` or with an event before the day: `user_id`, `segment`, `vector` (null: none), `past`, the items of
-    their events, and `seen`, those of them that are left out."""
+    their events, `seen`, those of them that are left out, and `last`, those of the last events."""
     run = scoring.run
     listed = run.read("users").select("user_id", "segment")
     everyone = listed.select("user_id").union(scoring.past.select("user_id")).distinct()
     vectors = run.read("user_vectors").where(equals(**scoring.partition)).select("user_id", "vector")
     past, none = seen_items(scoring.past, scoring.items).withColumnRenamed("seen", "past"), F.array().cast("array<int>")
     joined = everyone.join(listed, "user_id", "left").join(vectors, "user_id", "left").join(past, "user_id", "left")
-    known = joined.withColumn("past", F.coalesce("past", none))
+    newest = last_items(keep_types(scoring.past, run.config.sequences), scoring.items, LAST)
+    known = joined.join(newest, "user_id", "left").withColumn("past", F.coalesce("past", none))
     return known.withColumn("seen", F.col("past") if "seen" in run.config.scoring.exclude else none)
 
 
@@ -146,9 +148,9 @@ def _chains(scoring: Scoring, cold: DataFrame) -> DataFrame:
 
 
 def _by_model(users: DataFrame, model: str, k: int) -> DataFrame:
-    """`user_id`, `rank`, `index`, `score`, `source` of the best items by product of vectors, and why: `because` (index)
+    """`user_id`, `rank`, `index`, `score`, `source` of the best items, and why: `because` (index)
     and the three similarities, null where there is nothing to compare."""
-    pairs = users.select("user_id", "vector", "seen", "past").mapInArrow(_ranker(model, k), _RANKED)
+    pairs = users.select("user_id", "vector", "seen", "past", "last").mapInArrow(_ranker(model, k), _RANKED)
     similarities = {name: F.when(~F.isnan(name), F.col(name)).cast("double") for name in _SIMILARITIES}
     return pairs.where(F.col("index") >= FIRST).withColumns({**similarities, "source": F.lit("model")})
 
@@ -164,7 +166,8 @@ def _ranker(model: str, k: int) -> Callable[[Iterable[pa.RecordBatch]], Iterator
         for batch in batches:
             if len(batch):
                 vectors = np.stack(ragged(batch.column("vector")))
-                items, scores = top_k(vectors, shipped(model).items, k, ragged(batch.column("seen")))
+                last = padded(ragged(batch.column("last")))
+                items, scores = shipped(model).best_items(vectors, last, k, ragged(batch.column("seen")))
                 reasons = [shipped_likeness(model).reasons(*of) for of in zip(ragged(batch.column("past")), items, strict=True)]
                 columns = {
                     "user_id": batch.column("user_id").take(pa.array(np.repeat(np.arange(len(items)), items.shape[1]))),

@@ -1,6 +1,7 @@
 """Train the model on one pinned version of the sequences, on `training.workers` processes, and export it.
 
-Reads   sequences, item_content, label_vocabulary,  the versions at the start of the run, to the end of training
+Reads   sequences, item_content, item_transitions,  the versions at the start of the run, to the end of training
+        label_vocabulary
         statistics, projections                     only their versions: scoring scales with the numbers the model saw
 Writes  models                                      one row; training again on the same inputs changes nothing
         <warehouse>/_training/<model_id>/           checkpoints: the same command goes on where a killed run stopped
@@ -35,7 +36,7 @@ from models.delta_log import training_files
 from models.inputs import FIRST, Sizes
 from models.spec import GATE, PinnedTable, TrainSpec
 
-READS = ("sequences", "item_content", "label_vocabulary", "statistics", "projections")
+READS = ("sequences", "item_content", "item_transitions", "label_vocabulary", "statistics", "projections")
 SECTIONS = ("sequences", "model", "training")
 GATES = f"{GATE}request_embedding/user_features/"  # and of those of user features, by number
 REPLAY = Option("--replay", "MODEL_ID", "trains a model again from what its row of `models` pins, and compares the weights")
@@ -59,6 +60,7 @@ def training_spec(run: Run, sizes: Sizes) -> TrainSpec:
         model_id="none",
         sequences=PinnedTable(path=run.path("sequences"), version=run.version("sequences")),
         item_content=PinnedTable(path=run.path("item_content"), version=run.version("item_content")),
+        item_transitions=_transitions(run),
         model=run.config.model,
         training=training,
         sizes=sizes,
@@ -72,6 +74,12 @@ def training_spec(run: Run, sizes: Sizes) -> TrainSpec:
     model_id = digest([identity, run.config.dump("sequences"), code_version()])
     folders = {"folder": run.path(f"_training/{model_id}"), "export": run.path(f"_models/{model_id}")}
     return spec.model_copy(update={"model_id": model_id, **folders})
+
+
+def _transitions(run: Run) -> PinnedTable | None:
+    if not run.config.model.transitions:
+        return None
+    return PinnedTable(path=run.path("item_transitions"), version=run.version("item_transitions"))
 
 
 def _sizes(run: Run) -> Sizes:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from models.convolution import CausalConvolution
 from models.layers import Dropout, dense, derive, project
 from models.trace import Trace
 
@@ -86,9 +87,10 @@ class _Attention(keras.layers.Layer):
 class SelfAttention(_Attention):
     """Causal attention of a sequence to itself."""
 
-    def __init__(self, dim: int, heads: int, dropout: float, seed: int, name: str = "self_attention") -> None:
+    def __init__(self, dim: int, heads: int, dropout: float, convolution: int, seed: int, name: str = "self_attention") -> None:
         super().__init__(dim, heads, dropout, seed, name)
         self.inputs = dense(3 * dim, self.seed, "inputs")  # queries, keys and values in one product
+        self.convolution = CausalConvolution(3 * dim, convolution) if convolution > 1 else None
 
     def call(
         self,
@@ -98,7 +100,10 @@ class SelfAttention(_Attention):
         trace: Trace | None = None,
     ) -> tf.Tensor:
         """(batch, length, dim) to (batch, length, dim); `bias` as of causal_attention."""
-        queries, keys, values = tf.split(project(self.inputs, x), 3, axis=-1)  # each (batch, length, dim)
+        inputs = project(self.inputs, x)  # (batch, length, 3 dim)
+        if self.convolution is not None:
+            inputs = self.convolution(inputs)
+        queries, keys, values = tf.split(inputs, 3, axis=-1)  # each (batch, length, dim)
         return self.attend(queries, keys, values, bias, seed, trace)
 
 

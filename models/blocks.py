@@ -15,17 +15,22 @@ from models.trace import Trace
 
 
 class FeedForward(keras.layers.Layer):
-    """dim -> inner -> dim with a rectifier between, position by position."""
+    """dim -> inner -> dim with a rectifier between, squared where so declared, position by position.
 
-    def __init__(self, dim: int, inner: int, seed: int, name: str = "feed_forward") -> None:
+    Reference: So et al. 2021, section 4.1, https://arxiv.org/abs/2109.08668, for the square
+    """
+
+    def __init__(self, dim: int, inner: int, squared: bool, seed: int, name: str = "feed_forward") -> None:
         super().__init__(name=name)
         own = derive(seed, name)
+        self.squared = squared
         self.inner = dense(inner, own, "inner", activation="relu")
         self.outer = dense(dim, own, "outer")
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """(batch, length, dim) to (batch, length, dim)."""
-        return project(self.outer, project(self.inner, x))
+        inner = project(self.inner, x)  # (batch, length, inner)
+        return project(self.outer, tf.square(inner) if self.squared else inner)
 
 
 class EncoderBlock(keras.layers.Layer):
@@ -35,8 +40,8 @@ class EncoderBlock(keras.layers.Layer):
         super().__init__(name=name)
         own = derive(seed, name)
         self.attention_norm, self.feed_forward_norm = norm("attention_norm"), norm("feed_forward_norm")
-        self.attention = SelfAttention(config.dim, config.heads, config.attention_dropout, own)
-        self.feed_forward = FeedForward(config.dim, config.dim * config.feed_forward, own)
+        self.attention = SelfAttention(config.dim, config.heads, config.attention_dropout, config.convolution, own)
+        self.feed_forward = FeedForward(config.dim, config.dim * config.feed_forward, config.activation == "squared_relu", own)
         self.attention_dropout = Dropout(config.dropout, own, "attention_dropout")
         self.feed_forward_dropout = Dropout(config.dropout, own, "feed_forward_dropout")
 
@@ -64,9 +69,9 @@ class DecoderBlock(keras.layers.Layer):
             norm("cross_norm"),
             norm("feed_forward_norm"),
         )
-        self.self_attention = SelfAttention(config.dim, config.heads, config.attention_dropout, own)
+        self.self_attention = SelfAttention(config.dim, config.heads, config.attention_dropout, config.convolution, own)
         self.cross_attention = CrossAttention(config.dim, config.heads, config.attention_dropout, own)
-        self.feed_forward = FeedForward(config.dim, config.dim * config.feed_forward, own)
+        self.feed_forward = FeedForward(config.dim, config.dim * config.feed_forward, config.activation == "squared_relu", own)
         self.self_dropout = Dropout(config.dropout, own, "self_dropout")
         self.cross_dropout = Dropout(config.dropout, own, "cross_dropout")
         self.feed_forward_dropout = Dropout(config.dropout, own, "feed_forward_dropout")

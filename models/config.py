@@ -19,12 +19,15 @@ class ModelConfig(Section):
     encoder_layers: PositiveInt = 1
     decoder_layers: PositiveInt = 1
     feed_forward: PositiveInt = 4  # width of the inner layer, in dims
+    activation: Literal["relu", "squared_relu"] = "squared_relu"  # of the inner layer
+    convolution: PositiveInt = 3  # positions over which self-attention mixes what it reads, channel by channel; 1: none
     dropout: Rate = 0.2
     attention_dropout: Rate = 0.0  # of attention weights
     positions: Literal["sine", "learned", "none"] = "sine"  # what is added to an event for its place in the history
     relative_positions: bool = False  # attention learns how much to look at events so many positions back
     relative_times: bool = False  # and so long ago
     gates: bool = True  # parts of an embedding and user features are weighed by learned gates, not just summed
+    transitions: bool = True  # scores also know what usually comes right after the last events, as much as validation says
     request_context: bool = True  # the request token knows when it is asked: time since the last event, hour, weekday
 
     @model_validator(mode="after")

@@ -1,8 +1,8 @@
-"""The content of all items, from one version of the item_content table."""
+"""What the tables tell about all items: their content, and what comes after them, each from one version."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import fsspec  # type: ignore[import-untyped]
 import numpy as np
@@ -11,16 +11,21 @@ import pyarrow.parquet as pq
 
 from models.delta_log import TableFile, table_files
 from models.errors import StreamError
-from models.inputs import CONTENT, ItemContent, Sizes
+from models.inputs import CONTENT, PADDING, ItemContent, Sizes
+from models.transitions import Transitions
 
-_COLUMNS = ("index", *[i.name for i in CONTENT], "train_events")
+_CONTENT_COLUMNS = ("index", *[i.name for i in CONTENT], "train_events")
+_TRANSITION_COLUMNS = ("index", "rank", "next_index", "share")
 
 
 def read_item_content(path: str, version: int, sizes: Sizes) -> ItemContent:
     """Raises:
     StreamError: the table cannot be read exactly, or it is of another vocabulary than `sizes`.
     """
-    table = pa.concat_tables(_tables(path, table_files(path, version))).sort_by("index")
+    tables = _tables(path, table_files(path, version), _CONTENT_COLUMNS)
+    if not tables:
+        raise StreamError(f"{path}: the table has no rows.")
+    table = pa.concat_tables(tables).sort_by("index")
     index = table["index"].to_numpy()
     if not np.array_equal(index, np.arange(sizes.items)):
         raise StreamError(
@@ -31,18 +36,34 @@ def read_item_content(path: str, version: int, sizes: Sizes) -> ItemContent:
     return ItemContent(**content, train_events=table["train_events"].to_numpy().astype(np.int64))
 
 
-def _tables(path: str, files: Iterable[TableFile]) -> list[pa.Table]:
+def read_transitions(path: str, version: int, items: int) -> Transitions:
+    """Those of `items` items, with weight 0.
+
+    Raises:
+        StreamError: the table cannot be read exactly, or knows more items.
+    """
+    tables = _tables(path, table_files(path, version), _TRANSITION_COLUMNS)
+    if not sum(table.num_rows for table in tables):
+        return Transitions.none(items)
+    index, rank, following, shares = (pa.concat_tables(tables)[name].to_numpy() for name in _TRANSITION_COLUMNS)
+    if max(index.max(), following.max()) >= items:
+        raise StreamError(f"{path}: version {version} knows items from {items} on: it belongs to another vocabulary.")
+    shape = (items, int(rank.max()))
+    found = Transitions(np.full(shape, PADDING, np.int32), np.zeros(shape, np.float32))
+    found.following[index, rank - 1], found.shares[index, rank - 1] = following, shares
+    return found
+
+
+def _tables(path: str, files: Iterable[TableFile], columns: Sequence[str]) -> list[pa.Table]:
     tables = []
     for file in files:
         filesystem, name = fsspec.core.url_to_fs(file.uri)
         with filesystem.open(name) as opened:
             parquet = pq.ParquetFile(opened)
-            missing = [c for c in _COLUMNS if c not in parquet.schema_arrow.names]
+            missing = [c for c in columns if c not in parquet.schema_arrow.names]
             if missing:
                 raise StreamError(f"{path}: {', '.join(missing)} is missing. Build the table again with this version.")
-            tables.append(parquet.read(columns=list(_COLUMNS)))
-    if not tables:
-        raise StreamError(f"{path}: the table has no rows.")
+            tables.append(parquet.read(columns=list(columns)))
     return tables
 
 

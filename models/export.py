@@ -20,15 +20,21 @@ from models.errors import ExportError
 from models.exported import CARD, ENCODER, ITEMS, Exported
 from models.inputs import CONTENT, HISTORY, ItemContent
 from models.transformer import Recommender
+from models.transitions import Transitions
 
 OPSET = 17
 TOLERANCE = 1e-4  # largest difference between graph and model that rounding explains
 
 
 def export_model(
-    model: Recommender, content: ItemContent, folder: str | Path, sample: dict[str, np.ndarray], card: dict
+    model: Recommender,
+    content: ItemContent,
+    transitions: Transitions,
+    folder: str | Path,
+    sample: dict[str, np.ndarray],
+    card: dict,
 ) -> None:
-    """Writes encoder.onnx, items.onnx and card.json; the folder appears whole or not at all.
+    """Writes encoder.onnx, items.onnx, transitions.npz and card.json; the folder appears whole or not at all.
 
     encoder.onnx takes the tensors of models.inputs.HISTORY by name, and item_vectors (items, dim); its output is states
     (batch, length, dim). items.onnx takes ids (items,) and the tensors of models.inputs.CONTENT; its output is
@@ -37,6 +43,7 @@ def export_model(
     Args:
         model: the trained model.
         content: the content of all items, for the check.
+        transitions: what scores get on top.
         folder: replaced if it is there.
         sample: real examples, the arrays of HISTORY, on which graph and model are compared.
         card: what to keep beside the graphs; sizes and config are added.
@@ -49,6 +56,7 @@ def export_model(
     try:
         _write_graph(draft / ENCODER, "states", *_encoder(model))
         _write_graph(draft / ITEMS, "vectors", *_items(model))
+        transitions.save(draft)
         card = card | {"sizes": dataclasses.asdict(model.sizes), "config": model.config.model_dump()}
         _compare(model, Exported(draft, card), content, sample)
         (draft / CARD).write_text(json.dumps(card, indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -114,7 +122,9 @@ def _publish(draft: Path, folder: Path) -> None:
 
 
 def weights_of(folder: str | Path) -> Counter[tuple[tuple[int, ...], bytes]]:
-    """Every tensor of an export's graphs, bit for bit; not by name, which holds Keras's count of the layers of a process."""
+    """Every tensor of an export, bit for bit; not by name, which holds Keras's count of the layers of a process."""
     graphs = [onnx.load(Path(folder) / name).graph for name in (ENCODER, ITEMS)]
     tensors = [numpy_helper.to_array(i) for graph in graphs for i in graph.initializer]
+    transitions = Transitions.load(folder)
+    tensors += [transitions.following, transitions.shares, np.array(transitions.weight)]
     return Counter((tensor.shape, tensor.tobytes()) for tensor in tensors)

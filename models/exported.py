@@ -10,10 +10,13 @@ from typing import Self
 import numpy as np
 import onnxruntime
 
+from models import transitions
 from models.errors import ExportError
 from models.inputs import CONTENT, HISTORY, ItemContent
+from models.transitions import Transitions
 
 ENCODER, ITEMS, CARD = "encoder.onnx", "items.onnx", "card.json"
+FILES = (CARD, ENCODER, ITEMS, transitions.FILE)
 
 
 class Exported:
@@ -21,10 +24,11 @@ class Exported:
 
     Attributes:
         card: what the model is: sizes, config, and whatever its trainer added, such as model_id and table versions.
+        transitions: what its scores get on top of the products of vectors.
     """
 
     def __init__(self, folder: Path, card: dict, threads: int = 1) -> None:
-        self.card = card
+        self.card, self.transitions = card, Transitions.load(folder)
         self._encoder = _session(folder / ENCODER, threads)
         self._items = _session(folder / ITEMS, threads)
 
@@ -39,11 +43,9 @@ class Exported:
             ExportError: if there is no complete export in the folder.
         """
         folder = Path(folder)
-        missing = [name for name in (CARD, ENCODER, ITEMS) if not (folder / name).is_file()]
+        missing = [name for name in FILES if not (folder / name).is_file()]
         if missing:
-            raise ExportError(
-                f"{folder}: an exported model has {CARD}, {ENCODER} and {ITEMS}. Received no {', '.join(missing)}."
-            )
+            raise ExportError(f"{folder}: an exported model has {', '.join(FILES)}. Received no {', '.join(missing)}.")
         return cls(folder, json.loads((folder / CARD).read_text(encoding="utf-8")), threads)
 
     def item_vectors(self, content: ItemContent) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from models.exported import Exported
 from models.inputs import HISTORY, UNKNOWN, ItemContent
-from models.ranking import top_k
+from models.ranking import Scores, best_items, products
 
 ITEM_VECTORS = "item_vectors.npy"  # beside the export, so that every process of a machine maps the same pages
 _ROWS = 64  # of one pass: the attention weights of 64 rows of 200 events stay near the cache
@@ -59,9 +59,20 @@ class Scorer:
             vectors[block] = states[np.arange(len(block)), events[block] - 1]
         return vectors
 
-    def best_items(self, vectors: np.ndarray, k: int, seen: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """The k best items that a user has not seen, and their scores; see models.ranking.top_k."""
-        return top_k(vectors, self.items, k, seen)
+    def scores(self, vectors: np.ndarray, last: np.ndarray) -> Scores:
+        """The model as a ranker.
+
+        Args:
+            vectors: (users, dim), of `user_vectors` or `states`.
+            last: (users, LAST) int, the users' last items, as of models.transitions.
+        """
+        return self.exported.transitions.on_top_of(products(vectors, self.items), last)
+
+    def best_items(
+        self, vectors: np.ndarray, last: np.ndarray, k: int, seen: Sequence[np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The k best items that a user has not seen, and their scores; see `scores` and models.ranking.best_items."""
+        return best_items(self.scores(vectors, last), len(self.items), k, seen)
 
     def _cut(self, rows: dict[str, np.ndarray], block: np.ndarray, length: int) -> dict[str, np.ndarray]:
         cut = {}

@@ -27,6 +27,7 @@ class TrainSpec(Section):
     model_id: str
     sequences: PinnedTable
     item_content: PinnedTable
+    item_transitions: PinnedTable | None = None  # null: scores are those of the network alone
     model: ModelConfig
     training: TrainingConfig
     sizes: Sizes
@@ -46,6 +47,7 @@ class TrainSpec(Section):
         decisive = {
             "sequences": self.sequences.model_dump(),
             "item_content": self.item_content.model_dump(),
+            "item_transitions": self.item_transitions.model_dump() if self.item_transitions else {"version": None},
             "model": self.model.model_dump(mode="json"),
             "training": training,
             "sizes": vars(self.sizes),

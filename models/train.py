@@ -16,7 +16,7 @@ import tensorflow as tf
 from models.batches import Prefetched, lane_batches
 from models.checkpoint import Checkpoints
 from models.cluster import Cluster
-from models.content import read_item_content
+from models.content import read_item_content, read_transitions
 from models.delta_log import keep_partition, table_files, training_files
 from models.errors import CheckpointError
 from models.export import export_model
@@ -27,6 +27,7 @@ from models.spec import GATE, TrainSpec
 from models.step import Stepper, assign, averaged_weights, build_optimizer
 from models.stream import Batch
 from models.transformer import Recommender, mean_gates
+from models.transitions import Transitions
 from models.validation import CUTOFF, Validation
 from models.watchdog import Watchdog
 
@@ -44,7 +45,8 @@ class Trained:
 
     steps    optimiser steps of the weights that were kept
     rows     training rows of an epoch, as streamed
-    metrics  losses of the last epoch, seconds of this process, validation metrics and mean gates of the kept weights
+    metrics  losses of the last epoch, seconds of this process; of the kept weights validation metrics, mean gates, and the
+             weight of transitions with the validation metrics that it brings (valid_whole_ndcg@10 and _hr@10)
     """
 
     steps: int
@@ -68,11 +70,13 @@ def train(spec: TrainSpec, cluster: Cluster, watchdog: Watchdog, log: Log, progr
     while not run.finished:
         run.epoch()
     run.keep_best()
-    if cluster.is_chief and spec.export:
-        run.export(spec.export)
-    gates = run.gates() if cluster.is_chief else {}
+    transitions, metrics = run.weigh_transitions()
+    if cluster.is_chief:
+        if spec.export:
+            run.export(spec.export, transitions)
+        metrics |= run.gates()
     cluster.sum(tf.constant(0.0))  # nobody leaves before the chief is done: a worker that leaves looks like one that died
-    return run.result(time.monotonic() - start, gates)
+    return run.result(time.monotonic() - start, metrics)
 
 
 class TrainingRun:
@@ -212,7 +216,18 @@ class TrainingRun:
         """Puts the best weights into the model; training is over."""
         assign(self.model, self._best)
 
-    def export(self, folder: str) -> None:
+    def weigh_transitions(self) -> tuple[Transitions, dict[str, float]]:
+        """What scores get on top of the kept weights, and the metrics of the whole; all workers take part."""
+        items, pinned = self._spec.sizes.items, self._spec.item_transitions
+        if pinned is None:
+            return Transitions.none(items), {}
+        self._watchdog.beat("transitions")
+        transitions, metrics = self._validation.weigh(read_transitions(pinned.path, pinned.version, items), self._watchdog)
+        metrics = {"transition_weight": transitions.weight, **metrics}
+        self._log("transitions", **metrics)
+        return transitions, metrics
+
+    def export(self, folder: str, transitions: Transitions) -> None:
         """Writes the model to `folder`, checked on real rows of the table."""
         self._watchdog.beat("export")
         steps = int(self._state["best_step"])
@@ -223,7 +238,7 @@ class TrainingRun:
             "steps": steps,
         }
         Path(folder).parent.mkdir(parents=True, exist_ok=True)
-        export_model(self.model, self._content, folder, self._sample, card)
+        export_model(self.model, self._content, transitions, folder, self._sample, card)
         self._log("export", folder=folder)
 
     @cached_property
@@ -238,10 +253,10 @@ class TrainingRun:
         """Mean gates of the kept weights, named as they stand among the metrics."""
         return {f"{GATE}{name}": gate for name, gate in mean_gates(self.model, self._content, self._sample).items()}
 
-    def result(self, seconds: float, gates: Mapping[str, float]) -> Trained:
+    def result(self, seconds: float, further: Mapping[str, float]) -> Trained:
         loss, value_loss = self._state["loss"].numpy().tolist()
         ndcg, hits = self._state["metrics"].numpy().tolist()
         metrics = {"loss": loss, "value_loss": value_loss, "seconds": seconds}
         if ndcg >= 0:
             metrics |= {BEST: ndcg, f"valid_hr@{CUTOFF}": hits}
-        return Trained(int(self._state["best_step"]), self._plan(0).rows, {**metrics, **gates})
+        return Trained(int(self._state["best_step"]), self._plan(0).rows, {**metrics, **further})

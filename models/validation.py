@@ -17,10 +17,11 @@ from models.cluster import Cluster
 from models.delta_log import TableFile
 from models.file_plan import plan_epoch
 from models.inputs import ItemContent
-from models.ranking import hit_rate, ndcg, ranks
+from models.ranking import hit_rate, ndcg, products, ranks
 from models.step import assign, batch_signature
 from models.stream import Batch
 from models.transformer import Recommender
+from models.transitions import WEIGHTS, Transitions, last_items
 from models.watchdog import Watchdog
 
 CUTOFF = 10
@@ -52,32 +53,45 @@ class Validation:
             return {}
         training = [tf.identity(v.value) for v in self._model.trainable_variables]
         assign(self._model, weights)
-        sums = self._sums(watchdog)
+        ((gain, hits, targets),) = self._sums(watchdog, Transitions.none(self._model.sizes.items), [0.0])
         assign(self._model, training)
-        gain, hits, targets = self._cluster.sum(tf.constant(sums)).numpy().sum(axis=0)
-        return {f"valid_ndcg@{CUTOFF}": float(gain / max(targets, 1)), f"valid_hr@{CUTOFF}": float(hits / max(targets, 1))}
+        return {f"valid_ndcg@{CUTOFF}": gain / targets, f"valid_hr@{CUTOFF}": hits / targets}
 
-    def _sums(self, watchdog: Watchdog) -> np.ndarray:
-        """(lanes, 3) float64: sum of NDCG, of hits, number of targets; zeros for the lanes of other workers."""
+    def weigh(self, transitions: Transitions, watchdog: Watchdog) -> tuple[Transitions, dict[str, float]]:
+        """The transitions with the weight of the highest NDCG@10 on top of the model as it is, the smallest of equals, and the
+        metrics then; without rows weight 0 and no metrics."""
+        if not self.rows:
+            return transitions, {}
+        sums = self._sums(watchdog, transitions, WEIGHTS)
+        best = int(np.argmax(sums[:, 0]))
+        gain, hits, targets = sums[best]
+        metrics = {f"valid_whole_ndcg@{CUTOFF}": gain / targets, f"valid_whole_hr@{CUTOFF}": hits / targets}
+        return transitions.weighing(WEIGHTS[best]), metrics
+
+    def _sums(self, watchdog: Watchdog, transitions: Transitions, weights: Sequence[float]) -> np.ndarray:
+        """(weights, 3) float64: sum of NDCG, of hits, and number of targets (at least 1), over the lanes of all workers."""
         lanes = self._cluster.lanes(self._plan.lanes)
-        sums = np.zeros((self._plan.lanes, 3))
+        sums = np.zeros((self._plan.lanes, len(weights), 3))
         vectors = self._model.item_vectors(self._content)  # (items, dim)
         features = self._model.sizes.user_features
         with closing(Prefetched(lambda: lane_batches(self._plan, lanes, features))) as stream:
             for number, batches in enumerate(stream):
                 for lane, batch in zip(lanes, batches, strict=True):
-                    sums[lane] += self._judge(batch, vectors)
+                    sums[lane] += self._judge(batch, vectors, transitions, weights)
                 watchdog.beat(f"validation step {number}")
-        return sums
+        total = self._cluster.sum(tf.constant(sums)).numpy().sum(axis=0)
+        total[:, 2] = np.maximum(total[:, 2], 1)
+        return total
 
-    def _judge(self, batch: Batch, vectors: tf.Tensor) -> np.ndarray:
-        valid = batch["weights"] > 0  # (batch, length), n of them
-        states = self._states({k: tf.constant(v) for k, v in batch.items()}, vectors).numpy()[valid]  # (n, dim)
-        targets, total = batch["targets"][valid], np.zeros(3)
+    def _judge(self, batch: Batch, vectors: tf.Tensor, transitions: Transitions, weights: Sequence[float]) -> np.ndarray:
+        row, place = np.nonzero(batch["weights"] > 0)  # n of them
+        states = self._states({k: tf.constant(v) for k, v in batch.items()}, vectors).numpy()[row, place]  # (n, dim)
+        targets, last = batch["targets"][row, place], last_items(batch["item_ids"], row, place)
+        scores, total = products(states, vectors.numpy()), np.zeros((len(weights), 3))
         rows = max(CHUNK_SCORES // len(vectors), 1)
         for start in range(0, len(states), rows):
             part = slice(start, start + rows)
-            scores = states[part] @ vectors.numpy().T  # (rows, items)
-            raw, _ = ranks(scores, targets[part], [])
-            total += [ndcg(raw, CUTOFF).sum(), hit_rate(raw, CUTOFF).sum(), len(raw)]
+            for sums, weight in zip(total, weights, strict=True):
+                raw, _ = ranks(transitions.weighing(weight).on_top_of(scores, last)(part), targets[part], [])
+                sums += [ndcg(raw, CUTOFF).sum(), hit_rate(raw, CUTOFF).sum(), len(raw)]
         return total

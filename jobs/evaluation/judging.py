@@ -16,8 +16,9 @@ from models.columns import histories, matrix, ragged
 from models.evaluation import NEVER, Judged, Requests, judge, judge_scores, metric_keys, popularity, user_sums
 from models.likeness import Likeness
 from models.scorer import Scorer
+from models.transitions import last_items
 
-OURS, POPULARITY, RECENT, NEIGHBOURS = "lakeformer", "popularity", "recent_popularity", "item_knn"
+OURS, POPULARITY, RECENT, NEIGHBOURS, CHAIN = "lakeformer", "popularity", "recent_popularity", "item_knn", "markov_chain"
 _COLUMNS = {
     "split": pa.string(), "user_id": pa.string(), "rank": pa.float64(), "item": pa.int32(), "place": pa.int32(),
     "model": pa.string(), "masked": pa.bool_(),
@@ -49,7 +50,7 @@ METRIC_ROW = (
 
 
 def judged(examples: DataFrame, model: str, counts: Mapping[str, np.ndarray], k: int) -> DataFrame:
-    """Two kinds of rows, by (split, model, masked), of our model, of popularity in two ways and of item_knn.
+    """Two kinds of rows, by (split, model, masked), of our model, of popularity in two ways, item_knn and markov_chain.
 
     Per target that counts: `user_id` and `rank` (0-based; infinity: not in the vocabulary; NaN: the target does not stand in
     the history where it should). Per batch and item that reached a list of k: `item` and its best `place` (0-based).
@@ -87,13 +88,15 @@ def _judge_part(
         requests = Requests(
             states[row, place], targets[block[row], place], [past[r][:p] for r, p in zip(block[row], at, strict=True)]
         )
-        judgements = {
-            OURS: judge(requests, scorer.items, k),
-            **{name: judge(*popularity(requests, events_of), k) for name, events_of in counts.items()},
-            NEIGHBOURS: judge_scores(
-                alike.neighbour_scores(requests.seen), len(scorer.items), requests.targets, requests.seen, k
-            ),
+        last, items = last_items(rows["item_ids"], block[row], place), len(scorer.items)
+        rankers = {
+            OURS: scorer.scores(requests.users, last),
+            NEIGHBOURS: alike.neighbour_scores(requests.seen),
+            CHAIN: scorer.exported.transitions.alone(last, items),
         }
+        judgements = {name: judge(*popularity(requests, events_of), k) for name, events_of in counts.items()}
+        for name, scores in rankers.items():
+            judgements[name] = judge_scores(scores, items, requests.targets, requests.seen, k)
         for name, result in judgements.items():
             yield from _numbers(split, name, user_ids[block[row]], found, result)
 

@@ -17,6 +17,7 @@ from models.evaluation import Requests, popularity
 from models.inputs import FIRST
 from models.ranking import top_k
 from models.scorer import Scorer
+from models.transitions import last_items
 
 SHOWN = 5  # items of each list
 
@@ -54,7 +55,8 @@ def _indices(row: pa.RecordBatch, scorer: Scorer, listed: Catalogue) -> tuple[st
     at = ragged(row["target_at"])[0]
     seen = ragged(row["history"])[0][: at[place]]
     request = Requests(states[:, place], matrix(row["targets"])[:, place], [seen])
-    ours, _ = top_k(request.users, scorer.items, SHOWN, request.seen)
+    last = last_items(matrix(row["item_ids"]), np.zeros(1, int), np.array([place]))
+    ours, _ = scorer.best_items(request.users, last, SHOWN, request.seen)
     others, counts = popularity(request, listed.train_events)
     theirs, _ = top_k(others.users, counts, SHOWN, request.seen)
     lists = (seen[-SHOWN:], request.targets, ours[0][ours[0] >= FIRST], theirs[0][theirs[0] >= FIRST])

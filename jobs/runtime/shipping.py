@@ -15,7 +15,7 @@ from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
 from models import likeness
-from models.exported import CARD, ENCODER, ITEMS
+from models.exported import FILES
 from models.likeness import Likeness
 from models.scorer import ITEM_VECTORS, Scorer
 
@@ -29,7 +29,7 @@ def ship(spark: SparkSession, folder: Path, vectors: np.ndarray, alike: Likeness
     """
     np.save(folder / ITEM_VECTORS, np.ascontiguousarray(vectors, np.float32))
     alike.save(folder)
-    files = [folder / name for name in (CARD, ENCODER, ITEMS, ITEM_VECTORS, likeness.FILE)]
+    files = [folder / name for name in (*FILES, ITEM_VECTORS, likeness.FILE)]
     # The name follows from the content: Spark refuses a second file of one name, and another model is another file.
     name = f"model-{_digest(files)}.zip"
     if not Path(SparkFiles.get(name)).is_dir():

@@ -22,7 +22,7 @@ from jobs.runtime.job import Run
 from jobs.runtime.shipping import private_folder
 from models.columns import matrix
 from models.errors import ExportError
-from models.exported import CARD, ENCODER, ITEMS, Exported
+from models.exported import FILES, Exported
 from models.inputs import CONTENT, FIRST, ItemContent
 from models.likeness import Likeness, padded
 from models.scorer import known_content
@@ -90,7 +90,7 @@ def _local(run: Run, export_path: str) -> Path:
     """A copy of the export on this machine."""
     folder = private_folder()
     try:
-        for name in (CARD, ENCODER, ITEMS):
+        for name in FILES:
             fetch(run.spark, f"{export_path}/{name}", folder / name)
     except FileNotFoundError as error:
         raise ExportError(f"{error}: there is no such file, though `models` names it. Run train_model with --force.") from error

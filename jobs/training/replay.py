@@ -21,7 +21,7 @@ from models.export import weights_of
 from models.inputs import Sizes
 from models.spec import PinnedTable, TrainSpec
 
-STREAMED = ("sequences", "item_content")  # the tables whose rows decide the weights
+DECISIVE = ("sequences", "item_content", "item_transitions")  # the tables whose rows decide the model
 
 
 def replay(run: Run, model_id: str) -> None:
@@ -29,10 +29,14 @@ def replay(run: Run, model_id: str) -> None:
 
     Raises:
         NoInputError: there is no such model.
-        ContractError: VACUUM has taken a version that it was trained on, or the weights are others.
+        ContractError: an earlier version trained it, VACUUM has taken a version that it was trained on, or the weights are
+            others.
     """
     card = _card(run, model_id)
-    for name in STREAMED:
+    unknown = [name for name in DECISIVE if name not in card["inputs"]]
+    if unknown:
+        raise ContractError(f"models: {model_id} is of an earlier version, which did not pin {', '.join(unknown)}.")
+    for name in DECISIVE:
         table_files(run.path(name), card["inputs"][name])  # refuses what VACUUM has taken, before hours of training
     changed = _changed(card)
     if changed:
@@ -75,11 +79,14 @@ def _changed(card: dict[str, Any]) -> list[str]:
 def _spec(run: Run, card: dict[str, Any]) -> TrainSpec:
     sections, folder = json.loads(card["config"]), run.path(f"_replays/{card['model_id']}")
     training = TrainingConfig.model_validate(sections["training"])
+    model = ModelConfig.model_validate(sections["model"])
+    pinned = {name: PinnedTable(path=run.path(name), version=card["inputs"][name]) for name in DECISIVE}
     return TrainSpec(
         model_id=card["model_id"],
-        sequences=PinnedTable(path=run.path("sequences"), version=card["inputs"]["sequences"]),
-        item_content=PinnedTable(path=run.path("item_content"), version=card["inputs"]["item_content"]),
-        model=ModelConfig.model_validate(sections["model"]),
+        sequences=pinned["sequences"],
+        item_content=pinned["item_content"],
+        item_transitions=pinned["item_transitions"] if model.transitions else None,
+        model=model,
         training=training,
         sizes=Sizes(**card["sizes"]),
         folder=folder,

@@ -57,7 +57,8 @@ def _scores(tiny: Tiny, model: Recommender, walk: Sequence[str], split: str) -> 
     assert rows.keys() == {i.name for i in HISTORY}
     states, vectors = tw.states_of(model, tiny, rows)
     return {
-        "lakeformer": vectors @ states[0, len(path) - 1],
+        "lakeformer": vectors @ states[0, len(path) - 1] + tw.bonus_of(path, len(vectors)),
+        "markov_chain": tw.bonus_of(path, len(vectors)),
         "popularity": tw.content_of(tiny).train_events,
         "recent_popularity": RECENT,
         "item_knn": _similar_to(tiny, walk[: -1 if split == "test" else -2]),

@@ -84,13 +84,14 @@ def test_vectors_are_those_of_the_trained_model(scored: Tiny, untouched: tuple[T
     np.testing.assert_allclose(np.stack([found[i] for i in ITEMS]), items[FIRST:], atol=1e-5)
 
 
-def test_a_user_with_a_vector_gets_the_best_products_among_the_unseen(scored: Tiny) -> None:
+def test_a_user_with_a_vector_gets_the_best_scores_among_the_unseen(scored: Tiny) -> None:
     users, items, lists = _vectors(scored, "user"), _vectors(scored, "item"), _lists(scored)
     for user in ("u1", "u2", "u3"):
-        products = {i: float(users[user] @ items[i]) for i in ITEMS if i not in WALKS[user]}
-        best = sorted(products, key=lambda i: (-products[i], ITEMS.index(i)))[:TOP_K]  # u1 has but two items left
+        added = tw.bonus_of([FIRST + ITEMS.index(i) for i in WALKS[user]], FIRST + len(ITEMS))[FIRST:]
+        scores = {i: float(users[user] @ items[i] + added[n]) for n, i in enumerate(ITEMS) if i not in WALKS[user]}
+        best = sorted(scores, key=lambda i: (-scores[i], ITEMS.index(i)))[:TOP_K]  # u1 has but two items left
         assert [(r["rank"], r["item_id"], r["source"]) for r in lists[user]] == [(n, i, "model") for n, i in enumerate(best, 1)]
-        assert [r["score"] for r in lists[user]] == pytest.approx([products[i] for i in best], rel=1e-5)
+        assert [r["score"] for r in lists[user]] == pytest.approx([scores[i] for i in best], rel=1e-5)
     assert "saw_everything" not in lists
 
 

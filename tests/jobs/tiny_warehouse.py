@@ -22,6 +22,7 @@ from models.config import ModelConfig
 from models.export import export_model
 from models.inputs import FIRST, HISTORY, UNKNOWN, ItemContent, Sizes
 from models.transformer import Recommender
+from models.transitions import Transitions
 
 DAY0 = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
 MAX_LENGTH, CATEGORIES = 4, 2
@@ -198,7 +199,7 @@ def with_model(tiny: Tiny, model_id: str = "m1", seed: int = 7) -> Recommender:
     folder = tiny.root / "exports" / model_id
     folder.parent.mkdir(exist_ok=True)
     sample = {name: np.array([values]) for name, values in history([2, 3], MAX_LENGTH).items()}
-    export_model(model, content, folder, sample, {"model_id": model_id})
+    export_model(model, content, transitions_of(sizes.items), folder, sample, {"model_id": model_id})
     row = {
         "model_id": model_id, "created_at": DAY0 + datetime.timedelta(days=seed), "config": "{}", "config_hash": "0",
         "code_version": "0", "inputs": {n: tiny.version(n) for n in ("item_content", "statistics", "sequences")},
@@ -207,6 +208,22 @@ def with_model(tiny: Tiny, model_id: str = "m1", seed: int = 7) -> Recommender:
     }  # fmt: skip
     tiny.write("models", [row], mode="append")
     return model
+
+
+def transitions_of(items: int) -> Transitions:
+    """After each item came the one two places on, round a circle, with a share of 1/2, and itself with one of 1/4."""
+    index = np.arange(items)
+    following = np.stack([FIRST + index % (items - FIRST), index], axis=1).astype(np.int32)
+    return Transitions(following, np.tile(np.float32([0.5, 0.25]), (items, 1)), weight=0.5)
+
+
+def bonus_of(last: Sequence[int], items: int) -> np.ndarray:
+    """What these transitions add to the score of each item, by the definition; `last` has the newest at the end."""
+    chances, says = np.zeros(items), [1.0, 0.3, 0.09]
+    for item, says_so in zip(reversed(last), says, strict=False):
+        for following, share in ((FIRST + item % (items - FIRST), 0.5), (item, 0.25)):
+            chances[following] += says_so / sum(says) * share
+    return 0.5 * np.log(1 + chances * (items - FIRST) / 4)
 
 
 def states_of(model: Recommender, tiny: Tiny, rows: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -15,6 +15,7 @@ from models.exported import Exported
 from models.inputs import HISTORY, UNKNOWN, ItemContent, Sizes
 from models.scorer import ITEM_VECTORS, Scorer, known_content
 from models.transformer import Recommender
+from models.transitions import Transitions
 
 SIZES = Sizes(
     items=9, categories=4, event_types=4, user_features=2, item_numbers=2, item_categories=2, max_length=6, item_labels=3,
@@ -49,7 +50,7 @@ def model() -> Recommender:
 @pytest.fixture(scope="module")
 def scorer(model: Recommender, tmp_path_factory: pytest.TempPathFactory) -> Scorer:
     folder = tmp_path_factory.mktemp("export") / "m"
-    export_model(model, CONTENT, folder, _rows(), {})
+    export_model(model, CONTENT, Transitions.none(SIZES.items), folder, _rows(), {})
     np.save(folder / ITEM_VECTORS, model.item_vectors(CONTENT).numpy())
     return Scorer.load(folder)
 

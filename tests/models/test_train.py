@@ -16,8 +16,9 @@ from models.spec import TrainSpec
 from models.step import Stepper, assign, averaged_weights, build_optimizer
 from models.train import Trained, train
 from models.transformer import Recommender
+from models.transitions import WEIGHTS
 from models.watchdog import Watchdog
-from tests.models.tables import ITEMS, SIZES, sequence_rows, training_spec, write_tables
+from tests.models.tables import ITEMS, SIZES, item_transitions, sequence_rows, training_spec, write_tables
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
@@ -83,6 +84,32 @@ def test_the_validation_metric_is_the_mean_over_all_items_ranked_one_by_one(tabl
     assert trained.metrics["valid_ndcg@10"] == pytest.approx(np.mean(gains), abs=1e-6)
 
 
+def test_the_weight_of_transitions_is_the_best_on_validation_rows_ranked_one_by_one(tables, undisturbed):
+    spec, trained, _ = undisturbed
+    exported, table = Exported.load(spec.export), item_transitions().to_pylist()
+    vectors = exported.item_vectors(read_item_content(str(tables / "item_content"), 0, SIZES))
+    ndcg = {}
+    for weight in WEIGHTS:
+        gains = []
+        for row in sequence_rows(20, 8, split="valid"):
+            position, chances = row["weights"].index(1.0), np.zeros(ITEMS)
+            for back, says in enumerate((1.0, 0.3, 0.09)):
+                item = row["item_ids"][position - back] if position >= back else 0
+                for pair in table:
+                    chances[pair["next_index"]] += says / 1.39 * pair["share"] * (pair["index"] == item)
+            states = exported.states({i.name: np.array([row[i.name]], i.dtype) for i in HISTORY}, vectors)[0]
+            scores = vectors @ states[position] + weight * np.log(1 + chances * (ITEMS - 2) / 4)
+            target = row["targets"][position]
+            rank = sum(scores[item] >= scores[target] for item in range(2, ITEMS) if item != target)
+            gains.append(1 / np.log2(rank + 2) if rank < 10 else 0.0)
+        ndcg[weight] = np.mean(gains)
+    best = max(ndcg.values())
+    assert trained.metrics["valid_whole_ndcg@10"] == pytest.approx(best, abs=1e-6)
+    assert trained.metrics["transition_weight"] == exported.transitions.weight
+    assert ndcg[exported.transitions.weight] == pytest.approx(best, abs=1e-6)
+    assert best > ndcg[0.0]  # or the test could not tell
+
+
 @pytest.mark.parametrize("stop", [8, 20])  # a step after a checkpoint, and in the last epoch
 def test_a_run_that_stopped_at_any_step_ends_with_the_weights_of_an_undisturbed_run(tables, tmp_path, undisturbed, stop):
     def interrupt(done: int, total: int) -> None:
@@ -102,7 +129,7 @@ def test_a_run_that_stopped_at_any_step_ends_with_the_weights_of_an_undisturbed_
 def test_a_finished_run_is_not_trained_again(undisturbed):
     spec, trained, _ = undisturbed
     again, lines = run(spec)
-    assert [line["step"] for line in lines] == ["resume", "export"]
+    assert [line["step"] for line in lines] == ["resume", "transitions", "export"]
     assert (again.steps, again.rows) == (trained.steps, trained.rows)
 
 
