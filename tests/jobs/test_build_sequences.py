@@ -12,7 +12,7 @@ from tests.jobs.feature_warehouse import FeatureWarehouse
 EVENTS = random_events(seed=7, users=4, items=5, events=50, days=9)
 ITEMS = {"i0": {"categories": ["a", "b"]}, "i1": {"categories": ["b"]}, "never": {}}
 VOCABULARIES = ("item_vocabulary", "user_vocabulary", "label_vocabulary")
-TABLES = (*VOCABULARIES, "statistics", "item_content", "item_neighbours", "sequences")
+TABLES = (*VOCABULARIES, "statistics", "item_content", "item_neighbours", "item_transitions", "sequences")
 
 
 @pytest.fixture(scope="module")

@@ -112,5 +112,5 @@ def test_a_second_export_replaces_the_first(model, tmp_path):
 
 
 def test_a_folder_without_a_card_is_no_export(tmp_path):
-    with pytest.raises(ExportError, match=r"Received no card\.json, encoder\.onnx, items\.onnx\."):
+    with pytest.raises(ExportError, match=r"Received no card\.json, encoder\.onnx, items\.onnx, transitions\.npz\."):
         Exported.load(tmp_path)
