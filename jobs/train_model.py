@@ -60,7 +60,7 @@ def training_spec(run: Run, sizes: Sizes) -> TrainSpec:
         model_id="none",
         sequences=PinnedTable(path=run.path("sequences"), version=run.version("sequences")),
         item_content=PinnedTable(path=run.path("item_content"), version=run.version("item_content")),
-        item_transitions=_transitions(run),
+        item_transitions=PinnedTable(path=run.path("item_transitions"), version=run.version("item_transitions")),
         model=run.config.model,
         training=training,
         sizes=sizes,
@@ -74,12 +74,6 @@ def training_spec(run: Run, sizes: Sizes) -> TrainSpec:
     model_id = digest([identity, run.config.dump("sequences"), code_version()])
     folders = {"folder": run.path(f"_training/{model_id}"), "export": run.path(f"_models/{model_id}")}
     return spec.model_copy(update={"model_id": model_id, **folders})
-
-
-def _transitions(run: Run) -> PinnedTable | None:
-    if not run.config.model.transitions:
-        return None
-    return PinnedTable(path=run.path("item_transitions"), version=run.version("item_transitions"))
 
 
 def _sizes(run: Run) -> Sizes:

@@ -27,7 +27,7 @@ class TrainSpec(Section):
     model_id: str
     sequences: PinnedTable
     item_content: PinnedTable
-    item_transitions: PinnedTable | None = None  # null: scores are those of the network alone
+    item_transitions: PinnedTable
     model: ModelConfig
     training: TrainingConfig
     sizes: Sizes
@@ -47,7 +47,7 @@ class TrainSpec(Section):
         decisive = {
             "sequences": self.sequences.model_dump(),
             "item_content": self.item_content.model_dump(),
-            "item_transitions": self.item_transitions.model_dump() if self.item_transitions else {"version": None},
+            "item_transitions": self.item_transitions.model_dump(),
             "model": self.model.model_dump(mode="json"),
             "training": training,
             "sizes": vars(self.sizes),

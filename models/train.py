@@ -218,11 +218,12 @@ class TrainingRun:
 
     def weigh_transitions(self) -> tuple[Transitions, dict[str, float]]:
         """What scores get on top of the kept weights, and the metrics of the whole; all workers take part."""
-        items, pinned = self._spec.sizes.items, self._spec.item_transitions
-        if pinned is None:
-            return Transitions.none(items), {}
+        pinned = self._spec.item_transitions
+        transitions = read_transitions(pinned.path, pinned.version, self._spec.sizes.items)
+        if not self._spec.model.transitions:
+            return transitions, {}  # exported all the same, as the chain is also judged alone
         self._watchdog.beat("transitions")
-        transitions, metrics = self._validation.weigh(read_transitions(pinned.path, pinned.version, items), self._watchdog)
+        transitions, metrics = self._validation.weigh(transitions, self._watchdog)
         metrics = {"transition_weight": transitions.weight, **metrics}
         self._log("transitions", **metrics)
         return transitions, metrics

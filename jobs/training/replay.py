@@ -79,14 +79,11 @@ def _changed(card: dict[str, Any]) -> list[str]:
 def _spec(run: Run, card: dict[str, Any]) -> TrainSpec:
     sections, folder = json.loads(card["config"]), run.path(f"_replays/{card['model_id']}")
     training = TrainingConfig.model_validate(sections["training"])
-    model = ModelConfig.model_validate(sections["model"])
     pinned = {name: PinnedTable(path=run.path(name), version=card["inputs"][name]) for name in DECISIVE}
     return TrainSpec(
         model_id=card["model_id"],
-        sequences=pinned["sequences"],
-        item_content=pinned["item_content"],
-        item_transitions=pinned["item_transitions"] if model.transitions else None,
-        model=model,
+        **pinned,
+        model=ModelConfig.model_validate(sections["model"]),
         training=training,
         sizes=Sizes(**card["sizes"]),
         folder=folder,
