@@ -10,7 +10,7 @@ from models.blocks import EncoderBlock
 from models.config import ModelConfig
 from models.fusion import Fusion
 from models.inputs import GAP_BUCKETS, Sizes
-from models.layers import SIDE_STDDEV, Dropout, Positions, dense, derive, embedding, norm
+from models.layers import QUIET, Dropout, Positions, dense, derive, embedding, norm
 from models.trace import Trace, under
 
 
@@ -23,7 +23,7 @@ class EventEmbedding(keras.layers.Layer):
         self.scale = config.dim**0.5
         self.types = embedding(sizes.event_types, config.dim, own, "types")
         self.gaps = embedding(GAP_BUCKETS, config.dim, own, "gaps")
-        self.values = dense(config.dim, own, "values", SIDE_STDDEV, use_bias=False)  # no value is 0, and adds nothing
+        self.values = dense(config.dim, own, "values", QUIET, use_bias=False)  # no value is 0, and adds nothing
         self.fusion = Fusion(config.gates, 4, own)
         self.positions = Positions(config, sizes.max_length, own)
         self.dropout = Dropout(config.dropout, own)

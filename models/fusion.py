@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import keras
 import tensorflow as tf
 
-from models.layers import SIDE_STDDEV, dense, derive
+from models.layers import QUIET, dense, derive
 from models.trace import Trace
 
 
@@ -52,7 +52,7 @@ class GatedNumbers(keras.layers.Layer):
         super().__init__(name=name)
         own = derive(seed, name)
         self.gates = _gate_dense(numbers, own) if gated else None
-        self.projection = dense(dim, own, "projection", SIDE_STDDEV, use_bias=use_bias)
+        self.projection = dense(dim, own, "projection", QUIET, use_bias=use_bias)
 
     def call(self, numbers: tf.Tensor, trace: Trace | None = None) -> tf.Tensor:
         """(n, numbers) float32, 0 where unknown, to (n, dim)."""

@@ -18,8 +18,8 @@ class ItemTower(keras.layers.Layer):
     def __init__(self, config: ModelConfig, sizes: Sizes, seed: int, name: str = "item_tower") -> None:
         super().__init__(name=name)
         own = derive(seed, name)
-        # Inputs are scaled by sqrt(dim), outputs meet a state of length sqrt(dim): with this spread both start at 1.
-        self.ids = embedding(sizes.items, config.dim, own, "ids", stddev=config.dim**-0.5)
+        # Quiet as all embeddings: what a vector starts with stays in it, and drowns what an item of few events has learnt.
+        self.ids = embedding(sizes.items, config.dim, own, "ids")
         self.categories = embedding(sizes.categories, config.dim, own, "categories") if sizes.item_categories else None
         self.labels = embedding(sizes.item_labels, config.dim, own, "labels") if sizes.item_label_slots else None
         self.numbers = (

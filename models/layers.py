@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from models.config import ModelConfig
 
-SIDE_STDDEV = 0.02  # initial spread of everything that is added to an item vector: quiet at first, heard once it helps
+QUIET = 0.02  # initial spread of embeddings and of what is added to them: heard once it helps
 EPSILON = 1e-6
 
 
@@ -26,7 +26,7 @@ def dense(units: int, seed: int, name: str, stddev: float | None = None, **optio
     return keras.layers.Dense(units, kernel_initializer=initial, name=name, **options)
 
 
-def embedding(rows: int, dim: int, seed: int, name: str, stddev: float = SIDE_STDDEV) -> keras.layers.Embedding:
+def embedding(rows: int, dim: int, seed: int, name: str, stddev: float = QUIET) -> keras.layers.Embedding:
     """An Embedding layer with a derived seed, normal with `stddev`."""
     initial = keras.initializers.RandomNormal(stddev=stddev, seed=derive(seed, name))
     return keras.layers.Embedding(rows, dim, embeddings_initializer=initial, name=name)
