@@ -51,7 +51,7 @@ def causal_attention(
     q, k, v = _split(queries * width**-0.5, heads), _split(keys, heads), _split(values, heads)
     scores = tf.cast(tf.matmul(q, k, transpose_b=True), tf.float32)  # (batch, heads, length, length)
     if bias is not None:
-        scores += bias
+        scores += tf.cast(bias, tf.float32)
     length = tf.shape(queries)[1]
     past = tf.linalg.band_part(tf.ones([length, length]), -1, 0)  # 1 at the past and the present
     weights = tf.nn.softmax(scores + (1.0 - past) * MASKED)  # (batch, heads, length, length)

@@ -48,7 +48,7 @@ class RelativeBias(keras.layers.Layer):
     """The bias of one kind of attention, for each head; the blocks share it. None where the configuration has none."""
 
     def __init__(self, config: ModelConfig, seed: int, name: str) -> None:
-        super().__init__(name=name)
+        super().__init__(name=name, autocast=False)  # seconds need all their digits
         own = derive(seed, name)
         self.positions = embedding(POSITION_BUCKETS, config.heads, own, "positions") if config.relative_positions else None
         self.times = embedding(GAP_BUCKETS, config.heads, own, "times") if config.relative_times else None

@@ -80,6 +80,7 @@ class TrainingConfig(Section):
     checkpoint_steps: PositiveInt = 200
     step_timeout_seconds: PositiveInt = 300  # a step that takes longer ends the worker
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"  # of products; mixed: halves on GPUs, weights stay float32
     gpu: bool = False  # each worker takes one of its machine's GPUs, where there are any, and of its memory what it needs
     loss: LossConfig = LossConfig()
 

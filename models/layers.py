@@ -68,22 +68,28 @@ def sine_positions(length: int | tf.Tensor, dim: int) -> tf.Tensor:
 
 
 class Positions(keras.layers.Layer):
-    """What is added to each event for its place: sines, a learned vector, or nothing."""
+    """What is added to each event for its place: sines of a learned loudness, a learned vector, or nothing.
+
+    Items start quiet, and places no louder: sines of their whole length would drown them.
+
+    Reference: Li et al. 2019, section 3.2, https://arxiv.org/abs/1809.08895, for the loudness
+    """
 
     def __init__(self, config: ModelConfig, max_length: int, seed: int, name: str = "positions") -> None:
         super().__init__(name=name)
-        self.kind = config.positions
-        own = derive(seed, name)
-        # Events are scaled to length sqrt(dim) a number, so a learned place starts as loud as sines are.
-        learned = self.kind == "learned"
-        self.places = embedding(max_length, config.dim, own, "places", stddev=0.5**0.5) if learned else None
+        own, scale = derive(seed, name), QUIET * config.dim**0.5  # events are scaled by sqrt(dim)
+        self.places = embedding(max_length, config.dim, own, "places", stddev=scale) if config.positions == "learned" else None
+        start = keras.initializers.Constant(scale)
+        self.loudness = self.add_weight(shape=(), initializer=start, name="loudness") if config.positions == "sine" else None
 
     def call(self, events: tf.Tensor) -> tf.Tensor:
         """(batch, length, dim), length at most max_length, to the same with places added."""
         length = tf.shape(events)[1]
         if self.places is not None:
             return events + self.places(tf.range(length))
-        return events if self.kind == "none" else events + sine_positions(length, events.shape[-1])
+        if self.loudness is not None:
+            return events + self.loudness * tf.cast(sine_positions(length, events.shape[-1]), events.dtype)
+        return events
 
 
 class Dropout(keras.layers.Layer):

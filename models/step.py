@@ -36,7 +36,7 @@ def build_optimizer(config: TrainingConfig, steps: int) -> keras.optimizers.Adam
         ema_momentum=config.average or 0.99,
         ema_overwrite_frequency=None,
     )
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "loudness"])
     return optimizer
 
 

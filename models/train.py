@@ -26,7 +26,7 @@ from models.scalars import Scalars
 from models.spec import GATE, TrainSpec
 from models.step import Stepper, assign, averaged_weights, build_optimizer
 from models.stream import Batch
-from models.transformer import Recommender, mean_gates
+from models.transformer import Recommender, computing_in, mean_gates
 from models.transitions import Transitions
 from models.validation import CUTOFF, Validation
 from models.watchdog import Watchdog
@@ -91,7 +91,7 @@ class TrainingRun:
         self._steps_per_epoch = len(self._plan(0).steps)
         self._total = config.epochs * self._steps_per_epoch
         self._content = read_item_content(spec.item_content.path, spec.item_content.version, spec.sizes)
-        self.model = Recommender(spec.model, spec.sizes, config.seed)
+        self.model = computing_in(config.precision, spec.model, spec.sizes, config.seed)
         self._optimizer = build_optimizer(config, self._total)
         objective = Objective(config.loss, self._content.train_events, spec.like_score)
         self._stepper = Stepper(self.model, self._optimizer, self._content, objective, cluster)
@@ -239,7 +239,9 @@ class TrainingRun:
             "steps": steps,
         }
         Path(folder).parent.mkdir(parents=True, exist_ok=True)
-        export_model(self.model, self._content, transitions, folder, self._sample, card)
+        whole = Recommender(self._spec.model, self._spec.sizes)  # executors compute in float32, whatever training did
+        assign(whole, self._best)
+        export_model(whole, self._content, transitions, folder, self._sample, card)
         self._log("export", folder=folder)
 
     @cached_property

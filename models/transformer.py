@@ -37,8 +37,9 @@ class Recommender(keras.layers.Layer):
         self.built = True
 
     def item_vectors(self, content: ItemContent, trace: Trace | None = None) -> tf.Tensor:
-        """The vectors of all items, (items, dim)."""
-        return self.tower(content.ids, *[getattr(content, i.name) for i in CONTENT], trace=trace)
+        """The vectors of all items, (items, dim) float32."""
+        vectors = self.tower(content.ids, *[getattr(content, i.name) for i in CONTENT], trace=trace)
+        return tf.cast(vectors, tf.float32)
 
     def states(
         self,
@@ -56,18 +57,19 @@ class Recommender(keras.layers.Layer):
             trace: gets the weights of every attention, (batch, heads, length, length), as
                 encoder/block_0/self_attention, and the gates, (batch * length,), as event_embedding/gap.
         Returns:
-            (batch, length, dim); meaningless at padding.
+            (batch, length, dim) float32; meaningless at padding.
         """
         items = tf.gather(item_vectors, history["item_ids"])  # (batch, length, dim)
         memory = self.encoder(items, history, seed=seed, trace=trace)  # (batch, length, dim)
-        return self.decoder(items, history, memory, seed=seed, trace=trace)  # (batch, length, dim)
+        states = self.decoder(items, history, memory, seed=seed, trace=trace)  # (batch, length, dim)
+        return tf.cast(states, tf.float32)
 
     def values(self, states: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
         """The value (z-score) that each user would give each item, (n,), from their vectors, both (n, dim).
 
         Of a model trained with `like_from`, the logit of the probability that it is at least that.
         """
-        return self.rating_head(states, items)
+        return tf.cast(self.rating_head(states, items), tf.float32)
 
     def losses(
         self,
@@ -119,6 +121,16 @@ class Recommender(keras.layers.Layer):
         valid = weights > 0  # (batch, length), n of them
         predicted = self.values(states[valid], tf.gather(vectors, targets[valid]))  # (n,)
         return objective.value(predicted, actual[valid], weights[valid]), tf.reduce_sum(weights)
+
+
+def computing_in(precision: str, config: ModelConfig, sizes: Sizes, seed: int = 0) -> Recommender:
+    """A model whose layers compute in `precision`, a name of a Keras dtype policy; its weights are float32 in each."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        return Recommender(config, sizes, seed)
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _smallest(sizes: Sizes) -> tuple[dict[str, tf.Tensor], ItemContent]:

@@ -23,6 +23,9 @@ from tests.models.tables import ITEMS, SIZES, item_transitions, sequence_rows, t
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
 
+CHANCE = sum(1 / np.log2(rank + 2) for rank in range(ITEMS - 2)) / (ITEMS - 2)  # NDCG@10 of a ranking of ten items by lot
+
+
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tables")
@@ -62,8 +65,8 @@ def test_a_model_learns_what_comes_next_and_says_so_once_an_epoch(undisturbed):
     epochs = [line for line in lines if line["step"] == "epoch"]
     steps = 4 + 5  # 2 lanes of 8 rows: ceil(25 / 8) for 50 rows, ceil(35 / 8) for 70
     assert [e["steps"] for e in epochs] == [steps, 2 * steps, 3 * steps]
-    assert epochs[-1]["loss"] < 0.5 * epochs[0]["loss"]
-    assert epochs[-1]["valid_ndcg@10"] > 0.8
+    assert epochs[-1]["loss"] < 0.8 * epochs[0]["loss"]
+    assert epochs[-1]["valid_ndcg@10"] > CHANCE + 0.1
     assert all(0 <= e["share_waiting_for_data"] <= 1 and e["positions_per_second"] > 0 for e in epochs)
     assert trained.rows == 120
     assert trained.metrics["valid_ndcg@10"] == max(e["valid_ndcg@10"] for e in epochs)
@@ -138,6 +141,16 @@ def test_training_ends_when_validation_has_not_improved_for_patience_epochs(tabl
     trained, lines = run(spec)
     assert len([line for line in lines if line["step"] == "epoch"]) == 3  # the first is the best; two more do not beat it
     assert trained.steps == 4 + 5  # the first epoch's: 50 and 70 rows by 16
+
+
+def test_a_run_in_mixed_precision_learns_and_exports_float32(tables, tmp_path):
+    spec = training_spec(tables, tmp_path / "run", precision="mixed_bfloat16").model_copy(
+        update={"export": f"{tmp_path}/export"}
+    )
+    trained, _ = run(spec)
+    assert trained.metrics["valid_ndcg@10"] > CHANCE + 0.1
+    vectors = Exported.load(spec.export).item_vectors(read_item_content(str(tables / "item_content"), 0, SIZES))
+    assert vectors.dtype == np.float32 and not np.array_equal(vectors, tf.cast(tf.cast(vectors, tf.bfloat16), tf.float32))
 
 
 def test_fewer_rows_than_lanes_and_no_validation_rows_train_all_the_same(tmp_path):

@@ -7,7 +7,7 @@ import tensorflow as tf
 from models.config import ModelConfig
 from models.inputs import FIRST, UNKNOWN
 from models.trace import Trace
-from models.transformer import Recommender, mean_gates
+from models.transformer import Recommender, computing_in, mean_gates
 from tests.models.examples import CONFIG, SEED, SIZES, batch, content, states, tensors
 
 
@@ -191,3 +191,20 @@ def test_one_batch_can_be_overfit():
     assert first[0] > 2  # log(18) is 2.9
     assert float(last[0]) < 0.05
     assert float(last[1]) < 0.05
+
+
+def test_in_mixed_precision_weights_are_float32_and_losses_and_gradients_are_near_those_of_float32():
+    config = ModelConfig(dim=16, heads=2, relative_positions=True, relative_times=True)
+    found = {}
+    for precision in ("float32", "mixed_bfloat16"):
+        model = computing_in(precision, config, SIZES, seed=3)
+        with tf.GradientTape() as tape:
+            losses = model.losses(tensors(batch()), content(), None)  # masks of dropout would differ
+            total = losses["next_item"][0] + losses["value"][0]
+        gradients = tape.gradient(total, [v.value for v in model.trainable_variables], unconnected_gradients="zero")
+        assert {v.dtype for v in model.trainable_variables} == {"float32"} and {g.dtype for g in gradients} == {tf.float32}
+        found[precision] = total, tf.linalg.global_norm(gradients)
+        inner = model.encoder.blocks[0].feed_forward(tf.ones([1, 2, 16]))
+        assert inner.dtype == precision.removeprefix("mixed_")
+    np.testing.assert_allclose(found["mixed_bfloat16"], found["float32"], rtol=0.05)
+    assert found["mixed_bfloat16"][0] != found["float32"][0]
