@@ -28,7 +28,7 @@ FILE = "transitions.npz"
 LAST = 3  # events that the chain starts from
 FADING = 0.3  # what an event has to say, of what the one after it has
 FLOOR = 4.0  # in chances of an item that is drawn evenly
-WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5)  # that validation chooses from
+WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0, 2.5, 3.0)  # that validation chooses from
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ import yaml
 from pyspark.sql import SparkSession
 
 from features.schema import Table
-from features.tables import ITEM_CONTENT, LABEL_VOCABULARY, MODELS, SEQUENCES, STATISTICS
+from features.tables import ITEM_CONTENT, ITEM_TRANSITIONS, LABEL_VOCABULARY, MODELS, SEQUENCES, STATISTICS
 from jobs import train_model
 from models.exported import Exported
-from tests.models.tables import ITEMS, item_content, sequence_rows
+from tests.models.tables import ITEMS, item_content, item_transitions, sequence_rows
 
 TIME = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
 COLUMNS = {"user_id": "u", "item_id": "i", "event_time": "t"}
@@ -54,6 +54,8 @@ class Scenario:
         self.write(SEQUENCES, [row | events for row in rows], **options)
         self.write(ITEM_CONTENT, item_content(items).to_pylist())
         labels = [("event_type", "view", 2), ("categories", "a", 2), ("categories", "b", 3)]
+        named = {"item_id": "i", "next_item_id": "j", "events": 1}
+        self.write(ITEM_TRANSITIONS, [pair | named for pair in item_transitions(items).to_pylist()])
         self.write(STATISTICS, [])
         self.write(LABEL_VOCABULARY, [dict(zip(("column", "label", "index"), label, strict=True)) for label in labels])
         return self
@@ -105,7 +107,8 @@ def test_a_killed_worker_ends_the_job_with_10_and_the_same_command_trains_on_to_
     assert len(list(scenario.path("_training").iterdir())) == 1  # the same model, so the same checkpoints
     assert model["rows"] == 90
     assert model["sizes"]["items"] == ITEMS
-    assert model["inputs"] == {"sequences": 0, "item_content": 0, "label_vocabulary": 0, "statistics": 0}
+    tables = ("sequences", "item_content", "item_transitions", "label_vocabulary", "statistics")
+    assert model["inputs"] == dict.fromkeys(tables, 0)
     assert 0 < model["metrics"]["valid_ndcg@10"] <= 1
     card = Exported.load(model["export_path"]).card
     assert (card["model_id"], card["steps"]) == (model["model_id"], model["steps"])

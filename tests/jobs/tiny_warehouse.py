@@ -20,7 +20,7 @@ from features.tables import all_tables
 from jobs.runtime.config import Scenario, load
 from models.config import ModelConfig
 from models.export import export_model
-from models.inputs import FIRST, HISTORY, UNKNOWN, ItemContent, Sizes
+from models.inputs import FIRST, HISTORY, PADDING, UNKNOWN, ItemContent, Sizes
 from models.transformer import Recommender
 from models.transitions import Transitions
 
@@ -214,13 +214,16 @@ def transitions_of(items: int) -> Transitions:
     """After each item came the one two places on, round a circle, with a share of 1/2, and itself with one of 1/4."""
     index = np.arange(items)
     following = np.stack([FIRST + index % (items - FIRST), index], axis=1).astype(np.int32)
-    return Transitions(following, np.tile(np.float32([0.5, 0.25]), (items, 1)), weight=0.5)
+    shares = np.where(index[:, None] < FIRST, 0.0, [0.5, 0.25]).astype(np.float32)
+    return Transitions(np.where(shares, following, PADDING).astype(np.int32), shares, weight=0.5)
 
 
 def bonus_of(last: Sequence[int], items: int) -> np.ndarray:
     """What these transitions add to the score of each item, by the definition; `last` has the newest at the end."""
     chances, says = np.zeros(items), [1.0, 0.3, 0.09]
     for item, says_so in zip(reversed(last), says, strict=False):
+        if item < FIRST:
+            continue
         for following, share in ((FIRST + item % (items - FIRST), 0.5), (item, 0.25)):
             chances[following] += says_so / sum(says) * share
     return 0.5 * np.log(1 + chances * (items - FIRST) / 4)

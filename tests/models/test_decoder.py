@@ -17,7 +17,8 @@ def test_a_request_is_the_last_item_with_what_is_known_when_it_is_made():
         summed += layer.context[name].embeddings.numpy()[arrays[name]]
     kernel, bias = (w.numpy() for w in layer.features.projection.trainable_variables)
     summed += arrays["user_features"].reshape(3, 6, SIZES.user_features) @ kernel + bias
-    np.testing.assert_allclose(result, summed * 4 + sine_positions(6, CONFIG.dim).numpy(), atol=1e-5)  # 4 = sqrt(16)
+    places = layer.positions.loudness.numpy() * sine_positions(6, CONFIG.dim).numpy()
+    np.testing.assert_allclose(result, summed * 4 + places, atol=1e-5)  # 4 = sqrt(16)
 
 
 def test_without_request_context_the_time_of_the_request_does_not_matter():
