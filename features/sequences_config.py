@@ -41,9 +41,7 @@ class Transitions(Section):
     """What users choose right after an item."""
 
     top: NonNegativeInt = 100  # of one item; 0: none are looked for
-    shrinkage: NonNegativeFloat = (
-        20.0  # times an item must be followed by anything before a share is half of what it looks like
-    )
+    shrinkage: NonNegativeFloat = 20.0  # times that anything must follow an item before a share is half of what it looks like
 
 
 class SequencesConfig(Section):

@@ -10,8 +10,8 @@ Writes  item_vectors, user_vectors        of the model and the day, replaced who
 
 The day is the one after the run's last, or after the last event. A user whose history holds an item that the vocabulary
 knows has a vector, and gets the items with the highest scores: products of vectors, and on top what usually comes right after
-the user's last items. Everyone else goes down scoring.fallback; what is popular
-is counted over scoring.popular_days before the day.
+the user's last items. Everyone else goes down scoring.fallback; what is popular is counted over scoring.popular_days before the
+day.
 """
 
 from __future__ import annotations

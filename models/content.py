@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from models.delta_log import TableFile, table_files
 from models.errors import StreamError
 from models.inputs import CONTENT, PADDING, ItemContent, Sizes
+from models.likeness import padded
 from models.transitions import Transitions
 
 _CONTENT_COLUMNS = ("index", *[i.name for i in CONTENT], "train_events")
@@ -43,15 +44,12 @@ def read_transitions(path: str, version: int, items: int) -> Transitions:
         StreamError: the table cannot be read exactly, or knows more items.
     """
     tables = _tables(path, table_files(path, version), _TRANSITION_COLUMNS)
-    if not sum(table.num_rows for table in tables):
+    if not tables:
         return Transitions.none(items)
     index, rank, following, shares = (pa.concat_tables(tables)[name].to_numpy() for name in _TRANSITION_COLUMNS)
-    if max(index.max(), following.max()) >= items:
+    if max(index.max(initial=PADDING), following.max(initial=PADDING)) >= items:
         raise StreamError(f"{path}: version {version} knows items from {items} on: it belongs to another vocabulary.")
-    shape = (items, int(rank.max()))
-    found = Transitions(np.full(shape, PADDING, np.int32), np.zeros(shape, np.float32))
-    found.following[index, rank - 1], found.shares[index, rank - 1] = following, shares
-    return found
+    return Transitions(*padded(index, rank, following, shares, items))
 
 
 def _tables(path: str, files: Iterable[TableFile], columns: Sequence[str]) -> list[pa.Table]:

@@ -112,7 +112,7 @@ def _divided(product: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 def padded(
     items: np.ndarray, ranks: np.ndarray, neighbours: np.ndarray, similarities: np.ndarray, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`Likeness.neighbours` and `.similarities` of `size` items from one entry per pair, each (pairs,).
+    """Rows as of `Likeness.neighbours` and `.similarities`, of `size` items from one entry per pair, each (pairs,).
 
     Args:
         items, neighbours: indices.

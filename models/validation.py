@@ -53,7 +53,7 @@ class Validation:
             return {}
         training = [tf.identity(v.value) for v in self._model.trainable_variables]
         assign(self._model, weights)
-        ((gain, hits, targets),) = self._sums(watchdog, Transitions.none(self._model.sizes.items), [0.0])
+        ((gain, hits, targets),) = self._sums(watchdog)
         assign(self._model, training)
         return {f"valid_ndcg@{CUTOFF}": gain / targets, f"valid_hr@{CUTOFF}": hits / targets}
 
@@ -68,7 +68,9 @@ class Validation:
         metrics = {f"valid_whole_ndcg@{CUTOFF}": gain / targets, f"valid_whole_hr@{CUTOFF}": hits / targets}
         return transitions.weighing(WEIGHTS[best]), metrics
 
-    def _sums(self, watchdog: Watchdog, transitions: Transitions, weights: Sequence[float]) -> np.ndarray:
+    def _sums(
+        self, watchdog: Watchdog, transitions: Transitions | None = None, weights: Sequence[float] = (0.0,)
+    ) -> np.ndarray:
         """(weights, 3) float64: sum of NDCG, of hits, and number of targets (at least 1), over the lanes of all workers."""
         lanes = self._cluster.lanes(self._plan.lanes)
         sums = np.zeros((self._plan.lanes, len(weights), 3))
@@ -83,7 +85,7 @@ class Validation:
         total[:, 2] = np.maximum(total[:, 2], 1)
         return total
 
-    def _judge(self, batch: Batch, vectors: tf.Tensor, transitions: Transitions, weights: Sequence[float]) -> np.ndarray:
+    def _judge(self, batch: Batch, vectors: tf.Tensor, transitions: Transitions | None, weights: Sequence[float]) -> np.ndarray:
         row, place = np.nonzero(batch["weights"] > 0)  # n of them
         states = self._states({k: tf.constant(v) for k, v in batch.items()}, vectors).numpy()[row, place]  # (n, dim)
         targets, last = batch["targets"][row, place], last_items(batch["item_ids"], row, place)
@@ -91,7 +93,9 @@ class Validation:
         rows = max(CHUNK_SCORES // len(vectors), 1)
         for start in range(0, len(states), rows):
             part = slice(start, start + rows)
+            product = scores(part)  # (rows, items)
+            bonus = transitions.bonus(last[part], len(vectors)) if transitions else np.float32(0)
             for sums, weight in zip(total, weights, strict=True):
-                raw, _ = ranks(transitions.weighing(weight).on_top_of(scores, last)(part), targets[part], [])
+                raw, _ = ranks(product + np.float32(weight) * bonus, targets[part], [])
                 sums += [ndcg(raw, CUTOFF).sum(), hit_rate(raw, CUTOFF).sum(), len(raw)]
         return total
