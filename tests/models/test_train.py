@@ -60,13 +60,18 @@ def undisturbed(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
     return spec, *run(spec)
 
 
-def test_a_model_learns_what_comes_next_and_says_so_once_an_epoch(undisturbed):
+def test_a_model_learns_what_comes_next(tables, tmp_path):
+    _, lines = run(training_spec(tables, tmp_path, epochs=9, learning_rate=0.02))
+    epochs = [line for line in lines if line["step"] == "epoch"]
+    assert epochs[-1]["loss"] < 0.5 * epochs[0]["loss"]
+    assert epochs[-1]["valid_ndcg@10"] > 0.8
+
+
+def test_a_run_says_once_an_epoch_how_it_goes(undisturbed):
     _, trained, lines = undisturbed
     epochs = [line for line in lines if line["step"] == "epoch"]
     steps = 4 + 5  # 2 lanes of 8 rows: ceil(25 / 8) for 50 rows, ceil(35 / 8) for 70
     assert [e["steps"] for e in epochs] == [steps, 2 * steps, 3 * steps]
-    assert epochs[-1]["loss"] < 0.8 * epochs[0]["loss"]
-    assert epochs[-1]["valid_ndcg@10"] > CHANCE + 0.1
     assert all(0 <= e["share_waiting_for_data"] <= 1 and e["positions_per_second"] > 0 for e in epochs)
     assert trained.rows == 120
     assert trained.metrics["valid_ndcg@10"] == max(e["valid_ndcg@10"] for e in epochs)
