@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 from features.source_config import Section
 
@@ -38,10 +38,12 @@ class Neighbours(Section):
 
 
 class Transitions(Section):
-    """What users choose right after an item."""
+    """What users choose after an item."""
 
     top: NonNegativeInt = 100  # of one item; 0: none are looked for
     shrinkage: NonNegativeFloat = 20.0  # times that anything must follow an item before a share is half of what it looks like
+    reach: PositiveInt = 1  # events after the item that count; more than the next one where items have few events
+    fading: Annotated[float, Field(gt=0, le=1)] = 0.8  # what an event counts for, of what the one before it does
 
 
 class SequencesConfig(Section):

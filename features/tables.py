@@ -200,13 +200,17 @@ ITEM_NEIGHBOURS = Table(
 
 ITEM_TRANSITIONS = Table(
     "item_transitions",
-    "One row is an item that users chose right after another in the training period.",
+    "One row is an item that users chose after another in the training period.",
     (
         Column("item_id", "string", "item"),
         Column("rank", "int", "1 is what came most often"),
-        Column("next_item_id", "string", "what came next, which may be the item again"),
+        Column("next_item_id", "string", "what came after it, which may be the item again"),
         Column("events", "bigint", "times that it came"),
-        Column("share", "double", "0 to 1: events / (times that anything came + sequences.transitions.shrinkage)"),
+        Column(
+            "share",
+            "double",
+            "0 to 1: events, faded by distance / (those of whatever came + sequences.transitions.shrinkage)",
+        ),
         Column("index", "int", "index of the item in item_vocabulary"),
         Column("next_index", "int", "index of what came next"),
     ),

@@ -76,6 +76,7 @@ class TrainingConfig(Section):
     weight_decay: NonNegativeFloat = 0.0
     clip_norm: PositiveFloat = 1.0
     average: Rate = 0.995  # decay of the moving average of the weights, which is what is exported; 0: none
+    rank_seen: bool = False  # validation also ranks what a user has seen: for sources where scoring.exclude is empty
     patience: PositiveInt = 10  # epochs without a better validation NDCG@10 before training ends
     checkpoint_steps: PositiveInt = 200
     step_timeout_seconds: PositiveInt = 300  # a step that takes longer ends the worker

@@ -126,5 +126,5 @@ def weights_of(folder: str | Path) -> Counter[tuple[tuple[int, ...], bytes]]:
     graphs = [onnx.load(Path(folder) / name).graph for name in (ENCODER, ITEMS)]
     tensors = [numpy_helper.to_array(i) for graph in graphs for i in graph.initializer]
     transitions = Transitions.load(folder)
-    tensors += [transitions.following, transitions.shares, np.array(transitions.weight)]
+    tensors += [transitions.following, transitions.shares, np.array([transitions.weight, transitions.fading])]
     return Counter((tensor.shape, tensor.tobytes()) for tensor in tensors)

@@ -96,7 +96,9 @@ class TrainingRun:
         objective = Objective(config.loss, self._content.train_events, spec.like_score)
         self._stepper = Stepper(self.model, self._optimizer, self._content, objective, cluster)
         valid = keep_partition(table_files(spec.sequences.path, spec.sequences.version), "split", "valid")
-        self._validation = Validation(self.model, self._content, valid, spec.lanes, config.batch_size, cluster)
+        self._validation = Validation(
+            self.model, self._content, valid, spec.lanes, config.batch_size, cluster, config.rank_seen
+        )
         self._state = self._new_state()
         self._checkpoints = Checkpoints(spec.folder, spec, self._tracked())
         self._scalars = Scalars(Path(spec.folder, "scalars"))
@@ -224,7 +226,7 @@ class TrainingRun:
             return transitions, {}  # exported all the same, as the chain is also judged alone
         self._watchdog.beat("transitions")
         transitions, metrics = self._validation.weigh(transitions, self._watchdog)
-        metrics = {"transition_weight": transitions.weight, **metrics}
+        metrics = {"transition_weight": transitions.weight, "transition_fading": transitions.fading, **metrics}
         self._log("transitions", **metrics)
         return transitions, metrics
 

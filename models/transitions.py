@@ -1,4 +1,4 @@
-"""What usually comes right after an item, added to the scores of the network.
+"""What usually comes after an item, added to the scores of the network.
 
 Vectors are good at what a user likes and poor at single pairs of items that follow each other, which a table of counts simply
 knows. So a score is
@@ -6,7 +6,8 @@ knows. So a score is
     user vector . item vector + weight * log(1 + chance / floor)
 
 where `chance` is that of the item in a Markov chain from the last events: an item that was never seen to follow them gets
-nothing on top. One number is fitted, `weight`, by validation, once the network is trained; 0 leaves the network alone.
+nothing on top. Two numbers are fitted by validation, once the network is trained: `weight`, of which 0 leaves the network
+alone, and `fading`, how fast events lose their say.
 
 Reference: Rendle et al. 2010, https://doi.org/10.1145/1772690.1772773, for Markov chains of items beside what a user likes;
 Hinton 2002, https://doi.org/10.1162/089976602760128018, for the product of two opinions
@@ -25,10 +26,10 @@ from models.inputs import FIRST, PADDING
 from models.ranking import Scores
 
 FILE = "transitions.npz"
-LAST = 3  # events that the chain starts from
-FADING = 0.3  # what an event has to say, of what the one after it has
+LAST = 10  # events that the chain starts from
+FADINGS = (0.3, 0.7, 0.9)  # what an event has to say, of what the one after it has: validation chooses from these
 FLOOR = 4.0  # in chances of an item that is drawn evenly
-WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0, 2.5, 3.0)  # that validation chooses from
+WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0, 3.0)  # and from these
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,13 @@ class Transitions:
     following  (items, top) int32, indices of what came next, the most frequent first; PADDING at the end, top at least 1
     shares     (items, top) float32, of the table item_transitions; 0 at padding
     weight     of what is added to a score
+    fading     of the last events
     """
 
     following: np.ndarray
     shares: np.ndarray
     weight: float = 0.0
+    fading: float = FADINGS[0]
 
     @classmethod
     def none(cls, items: int) -> Self:
@@ -52,13 +55,14 @@ class Transitions:
     @classmethod
     def load(cls, folder: str | Path) -> Self:
         with np.load(Path(folder) / FILE) as arrays:
-            return cls(arrays["following"], arrays["shares"], float(arrays["weight"]))
+            return cls(arrays["following"], arrays["shares"], float(arrays["weight"]), float(arrays["fading"]))
 
     def save(self, folder: str | Path) -> None:
-        np.savez(Path(folder) / FILE, following=self.following, shares=self.shares, weight=np.float64(self.weight))
+        fitted = {"weight": np.float64(self.weight), "fading": np.float64(self.fading)}
+        np.savez(Path(folder) / FILE, following=self.following, shares=self.shares, **fitted)
 
-    def weighing(self, weight: float) -> Self:
-        return replace(self, weight=weight)
+    def fitted(self, fading: float, weight: float) -> Self:
+        return replace(self, fading=fading, weight=weight)
 
     def chances(self, last: np.ndarray, items: int) -> np.ndarray:
         """The chance of each item to come next, (n, items) float32; those of a row add up to less than 1.
@@ -68,7 +72,7 @@ class Transitions:
             items: size of the vocabulary, which may have grown since: nothing has come after what joined later.
         """
         found, rows = np.zeros((len(last), items), np.float32), np.arange(len(last))[:, None]
-        says = FADING ** np.arange(LAST)
+        says = self.fading ** np.arange(LAST)
         for event, says_so in zip(last.T, says / says.sum(), strict=True):
             known = np.where(event < len(self.following), event, PADDING)
             found[rows, self.following[known]] += np.float32(says_so) * self.shares[known]  # a row names no item twice

@@ -1,4 +1,4 @@
-"""How well a model ranks the validation split: full ranking over all items, nothing masked.
+"""How well a model ranks the validation split: full ranking over all items, or all that are new to the user.
 
 Every worker ranks its own lanes' rows and one sum at the end brings them together, so nobody waits while the chief works
 alone. The sums stay apart by lane until then: the metrics do not depend on how many workers there are.
@@ -6,7 +6,7 @@ alone. The sums stay apart by lane until then: the metrics do not depend on how 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 import numpy as np
@@ -21,7 +21,7 @@ from models.ranking import hit_rate, ndcg, products, ranks
 from models.step import assign, batch_signature
 from models.stream import Batch
 from models.transformer import Recommender
-from models.transitions import WEIGHTS, Transitions, last_items
+from models.transitions import FADINGS, WEIGHTS, Transitions, last_items
 from models.watchdog import Watchdog
 
 CUTOFF = 10
@@ -39,8 +39,12 @@ class Validation:
         lanes: int,
         batch_size: int,
         cluster: Cluster,
+        rank_seen: bool = False,
     ) -> None:
-        self._model, self._content, self._cluster = model, content, cluster
+        """Args:
+        rank_seen: whether items are ranked that the row shows the user to have seen before the target.
+        """
+        self._model, self._content, self._cluster, self._rank_seen = model, content, cluster, rank_seen
         self._plan = plan_epoch(files, seed=0, epoch=0, lanes=lanes, batch_size=batch_size)
         self._states = tf.function(
             model.states, input_signature=[batch_signature(), tf.TensorSpec([None, model.config.dim], tf.float32)]
@@ -58,44 +62,53 @@ class Validation:
         return {f"valid_ndcg@{CUTOFF}": gain / targets, f"valid_hr@{CUTOFF}": hits / targets}
 
     def weigh(self, transitions: Transitions, watchdog: Watchdog) -> tuple[Transitions, dict[str, float]]:
-        """The transitions with the weight of the highest NDCG@10 on top of the model as it is, the smallest of equals, and the
-        metrics then; without rows weight 0 and no metrics."""
+        """The transitions with the fading and weight of the highest NDCG@10 on top of the model as it is, the first of equals,
+        and the metrics then; without rows weight 0 and no metrics."""
         if not self.rows:
             return transitions, {}
-        sums = self._sums(watchdog, transitions, WEIGHTS)
+        choices = [transitions.fitted(fading, weight) for fading in FADINGS for weight in WEIGHTS]
+        sums = self._sums(watchdog, choices)
         best = int(np.argmax(sums[:, 0]))
         gain, hits, targets = sums[best]
         metrics = {f"valid_whole_ndcg@{CUTOFF}": gain / targets, f"valid_whole_hr@{CUTOFF}": hits / targets}
-        return transitions.weighing(WEIGHTS[best]), metrics
+        return choices[best], metrics
 
-    def _sums(
-        self, watchdog: Watchdog, transitions: Transitions | None = None, weights: Sequence[float] = (0.0,)
-    ) -> np.ndarray:
-        """(weights, 3) float64: sum of NDCG, of hits, and number of targets (at least 1), over the lanes of all workers."""
+    def _sums(self, watchdog: Watchdog, choices: Sequence[Transitions | None] = (None,)) -> np.ndarray:
+        """(choices, 3) float64: sum of NDCG, of hits, and number of targets (at least 1), over the lanes of all workers."""
         lanes = self._cluster.lanes(self._plan.lanes)
-        sums = np.zeros((self._plan.lanes, len(weights), 3))
+        sums = np.zeros((self._plan.lanes, len(choices), 3))
         vectors = self._model.item_vectors(self._content)  # (items, dim)
         features = self._model.sizes.user_features
         with closing(Prefetched(lambda: lane_batches(self._plan, lanes, features))) as stream:
             for number, batches in enumerate(stream):
                 for lane, batch in zip(lanes, batches, strict=True):
-                    sums[lane] += self._judge(batch, vectors, transitions, weights)
+                    sums[lane] += self._judge(batch, vectors, choices)
                 watchdog.beat(f"validation step {number}")
         total = self._cluster.sum(tf.constant(sums)).numpy().sum(axis=0)
         total[:, 2] = np.maximum(total[:, 2], 1)
         return total
 
-    def _judge(self, batch: Batch, vectors: tf.Tensor, transitions: Transitions | None, weights: Sequence[float]) -> np.ndarray:
+    def _judge(self, batch: Batch, vectors: tf.Tensor, choices: Sequence[Transitions | None]) -> np.ndarray:
         row, place = np.nonzero(batch["weights"] > 0)  # n of them
         states = self._states({k: tf.constant(v) for k, v in batch.items()}, vectors).numpy()[row, place]  # (n, dim)
         targets, last = batch["targets"][row, place], last_items(batch["item_ids"], row, place)
-        scores, total = products(states, vectors.numpy()), np.zeros((len(weights), 3))
+        until = place * 0 if self._rank_seen else place + 1
+        seen = [batch["item_ids"][r, :p] for r, p in zip(row, until, strict=True)]
+        scores, total = products(states, vectors.numpy()), np.zeros((len(choices), 3))
         rows = max(CHUNK_SCORES // len(vectors), 1)
         for start in range(0, len(states), rows):
             part = slice(start, start + rows)
             product = scores(part)  # (rows, items)
-            bonus = transitions.bonus(last[part], len(vectors)) if transitions else np.float32(0)
-            for sums, weight in zip(total, weights, strict=True):
-                raw, _ = ranks(product + np.float32(weight) * bonus, targets[part], [])
-                sums += [ndcg(raw, CUTOFF).sum(), hit_rate(raw, CUTOFF).sum(), len(raw)]
+            for sums, found in zip(total, _with_each(product, choices, last[part]), strict=True):
+                _, masked = ranks(found, targets[part], seen[part])
+                sums += [ndcg(masked, CUTOFF).sum(), hit_rate(masked, CUTOFF).sum(), len(masked)]
         return total
+
+
+def _with_each(scores: np.ndarray, choices: Sequence[Transitions | None], last: np.ndarray) -> Iterator[np.ndarray]:
+    """The scores under each choice, of which those of one fading come one after the other: they share the bonus."""
+    fading, bonus = 0.0, np.zeros(())
+    for choice in choices:
+        if choice is not None and choice.fading != fading:
+            fading, bonus = choice.fading, choice.bonus(last, scores.shape[1])
+        yield scores if choice is None else scores + np.float32(choice.weight) * bonus

@@ -17,21 +17,27 @@ def _found(spark, events, items, **config):
     return {(r["item_id"], r["rank"]): (r["next_item_id"], r["events"], pytest.approx(r["share"])) for r in rows}
 
 
-def test_transitions_are_those_of_a_walk_along_each_history(spark):
+@pytest.mark.parametrize(("reach", "fading"), [(1, 0.8), (4, 0.5)])
+def test_transitions_are_those_of_a_walk_along_each_history(spark, reach, fading):
     drawn, items = random.Random(5), [f"i{n}" for n in range(5)]
     walks = {f"u{u}": [drawn.choice(items) for _ in range(drawn.randrange(1, 12))] for u in range(9)}
     events = [
         Event(u, i, at(1 + n // 24, n % 24), event_id=f"{u}-{n:03}") for u, walk in walks.items() for n, i in enumerate(walk)
     ]
     drawn.shuffle(events)
-    pairs = Counter((a, b) for walk in walks.values() for a, b in itertools.pairwise(walk))
+    times, weights = Counter(), Counter()
+    for walk in walks.values():
+        for (m, a), (n, b) in itertools.combinations(enumerate(walk), 2):
+            if n - m <= reach:
+                times[a, b] += 1
+                weights[a, b] += fading ** (n - m - 1)
     expected = {}
     for item in items:
-        following = {b: n for (a, b), n in pairs.items() if a == item}
+        following = {b: w for (a, b), w in weights.items() if a == item}
         best = sorted(following, key=lambda b: (-following[b], b))[:3]
         shares = {b: following[b] / (sum(following.values()) + 4) for b in best}
-        expected |= {(item, rank): (b, following[b], shares[b]) for rank, b in enumerate(best, 1)}
-    assert _found(spark, events, items, top=3, shrinkage=4) == expected
+        expected |= {(item, rank): (b, times[item, b], shares[b]) for rank, b in enumerate(best, 1)}
+    assert _found(spark, events, items, top=3, shrinkage=4, reach=reach, fading=fading) == expected
 
 
 def test_the_last_event_of_one_user_is_not_followed_by_the_first_of_another(spark):

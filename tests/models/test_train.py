@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from models.spec import TrainSpec
 from models.step import Stepper, assign, averaged_weights, build_optimizer
 from models.train import Trained, train
 from models.transformer import Recommender
-from models.transitions import WEIGHTS
+from models.transitions import FADINGS, LAST, WEIGHTS
 from models.watchdog import Watchdog
 from tests.models.tables import ITEMS, SIZES, item_transitions, sequence_rows, training_spec, write_tables
 
@@ -77,7 +78,7 @@ def test_a_run_says_once_an_epoch_how_it_goes(undisturbed):
     assert trained.metrics["valid_ndcg@10"] == max(e["valid_ndcg@10"] for e in epochs)
 
 
-def test_the_validation_metric_is_the_mean_over_all_items_ranked_one_by_one(tables, undisturbed):
+def test_the_validation_metric_is_the_mean_over_all_new_items_ranked_one_by_one(tables, undisturbed):
     spec, trained, _ = undisturbed
     exported = Exported.load(spec.export)
     content = read_item_content(str(tables / "item_content"), 0, SIZES)
@@ -87,35 +88,37 @@ def test_the_validation_metric_is_the_mean_over_all_items_ranked_one_by_one(tabl
         position = row["weights"].index(1.0)
         scores = vectors @ states[position]
         target = row["targets"][position]
-        rank = sum(scores[item] >= scores[target] for item in range(2, ITEMS) if item != target)
+        new = set(range(2, ITEMS)) - set(row["item_ids"][: position + 1]) - {target}
+        rank = sum(scores[item] >= scores[target] for item in new)
         gains.append(1 / np.log2(rank + 2) if rank < 10 else 0.0)
     assert trained.metrics["valid_ndcg@10"] == pytest.approx(np.mean(gains), abs=1e-6)
 
 
-def test_the_weight_of_transitions_is_the_best_on_validation_rows_ranked_one_by_one(tables, undisturbed):
+def test_weight_and_fading_of_transitions_are_the_best_on_validation_rows_ranked_one_by_one(tables, undisturbed):
     spec, trained, _ = undisturbed
     exported, table = Exported.load(spec.export), item_transitions().to_pylist()
     vectors = exported.item_vectors(read_item_content(str(tables / "item_content"), 0, SIZES))
     ndcg = {}
-    for weight in WEIGHTS:
-        gains = []
+    for fading, weight in itertools.product(FADINGS, WEIGHTS):
+        gains, says = [], [fading**n for n in range(LAST)]
         for row in sequence_rows(20, 8, split="valid"):
             position, chances = row["weights"].index(1.0), np.zeros(ITEMS)
-            for back, says in enumerate((1.0, 0.3, 0.09)):
-                item = row["item_ids"][position - back] if position >= back else 0
+            for back, item in enumerate(row["item_ids"][: position + 1][::-1][:LAST]):
                 for pair in table:
-                    chances[pair["next_index"]] += says / 1.39 * pair["share"] * (pair["index"] == item)
+                    chances[pair["next_index"]] += says[back] / sum(says) * pair["share"] * (pair["index"] == item)
             states = exported.states({i.name: np.array([row[i.name]], i.dtype) for i in HISTORY}, vectors)[0]
             scores = vectors @ states[position] + weight * np.log(1 + chances * (ITEMS - 2) / 4)
             target = row["targets"][position]
-            rank = sum(scores[item] >= scores[target] for item in range(2, ITEMS) if item != target)
+            new = set(range(2, ITEMS)) - set(row["item_ids"][: position + 1]) - {target}
+            rank = sum(scores[item] >= scores[target] for item in new)
             gains.append(1 / np.log2(rank + 2) if rank < 10 else 0.0)
-        ndcg[weight] = np.mean(gains)
+        ndcg[fading, weight] = np.mean(gains)
     best = max(ndcg.values())
     assert trained.metrics["valid_whole_ndcg@10"] == pytest.approx(best, abs=1e-6)
-    assert trained.metrics["transition_weight"] == exported.transitions.weight
-    assert ndcg[exported.transitions.weight] == pytest.approx(best, abs=1e-6)
-    assert best > ndcg[0.0]  # or the test could not tell
+    chosen = exported.transitions.fading, exported.transitions.weight
+    assert (trained.metrics["transition_fading"], trained.metrics["transition_weight"]) == chosen
+    assert ndcg[chosen] == pytest.approx(best, abs=1e-6)
+    assert best > ndcg[FADINGS[0], 0.0]  # or the test could not tell
 
 
 @pytest.mark.parametrize("stop", [8, 20])  # a step after a checkpoint, and in the last epoch

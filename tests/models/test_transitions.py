@@ -3,14 +3,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.transitions import FADING, FLOOR, LAST, Transitions, last_items, padded
+from models.transitions import FLOOR, LAST, Transitions, last_items, padded
 
 ITEMS = 9
 FOLLOWING = np.array([[0, 0], [0, 0], [3, 4], [2, 0], [5, 6], [6, 2], [8, 7], [0, 0], [8, 2]], np.int32)
 SHARES = np.array([[0, 0], [0, 0], [0.5, 0.1], [0.9, 0], [0.4, 0.3], [0.2, 0.2], [0.6, 0.05], [0, 0], [0.3, 0.3]], np.float32)
-CHAIN = Transitions(FOLLOWING, SHARES, weight=0.8)
+FADING = 0.7
+CHAIN = Transitions(FOLLOWING, SHARES, weight=0.8, fading=FADING)
 
 walks = st.lists(st.integers(0, ITEMS + 3), min_size=LAST, max_size=LAST)  # some joined the vocabulary later
+
+
+def _filled(lists: list[list[int]]) -> np.ndarray:
+    return np.array([[*some, *[0] * (LAST - len(some))] for some in lists])
 
 
 def _chance(last: list[int], item: int) -> float:
@@ -35,24 +40,27 @@ def test_without_weight_the_scores_are_left_alone():
     def scores(users):
         return np.ones((1, ITEMS), np.float32)
 
-    assert CHAIN.weighing(0.0).on_top_of(scores, np.array([[2, 3, 4]])) is scores
+    assert CHAIN.fitted(FADING, 0.0).on_top_of(scores, _filled([[2, 3, 4]])) is scores
 
 
 def test_alone_the_chain_ranks_by_the_chance_of_what_comes_next():
-    (found,) = CHAIN.alone(np.array([[2, 0, 0]]), ITEMS)(slice(None))
+    (found,) = CHAIN.alone(_filled([[2]]), ITEMS)(slice(None))
     assert np.argsort(-found, kind="stable")[:2].tolist() == [3, 4]
 
 
 def test_the_last_items_are_counted_back_from_the_place_of_the_request():
     item_ids = np.array([[5, 6, 7, 8, 0], [4, 3, 0, 0, 0]])
     found = last_items(item_ids, np.array([0, 0, 1, 1]), np.array([3, 1, 1, 0]))
-    assert found.tolist() == [[8, 7, 6], [6, 5, 0], [3, 4, 0], [4, 0, 0]]
-    assert padded([np.array([8, 7, 6]), np.array([], int), np.array([4])]).tolist() == [[8, 7, 6], [0, 0, 0], [4, 0, 0]]
+    assert found.tolist() == _filled([[8, 7, 6, 5], [6, 5], [3, 4], [4]]).tolist()
+    assert padded([np.array([8, 7, 6]), np.array([], int), np.array([4])]).tolist() == _filled([[8, 7, 6], [], [4]]).tolist()
+    long = np.arange(2, 2 * LAST + 2)
+    assert padded([long]).tolist() == [long[:LAST].tolist()]
+    assert last_items(long[None], np.array([0]), np.array([LAST])).tolist() == [long[1 : LAST + 1][::-1].tolist()]
 
 
 def test_what_is_saved_is_loaded(tmp_path):
     CHAIN.save(tmp_path)
     found = Transitions.load(tmp_path)
-    assert found.weight == 0.8
+    assert (found.weight, found.fading) == (0.8, FADING)
     np.testing.assert_array_equal(found.following, FOLLOWING)
     np.testing.assert_array_equal(found.shares, SHARES)
