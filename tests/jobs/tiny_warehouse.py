@@ -22,7 +22,7 @@ from models.config import ModelConfig
 from models.export import export_model
 from models.inputs import FIRST, HISTORY, PADDING, UNKNOWN, ItemContent, Sizes
 from models.transformer import Recommender
-from models.transitions import Transitions
+from models.transitions import LAST, Transitions
 
 DAY0 = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
 MAX_LENGTH, CATEGORIES = 4, 2
@@ -220,7 +220,7 @@ def transitions_of(items: int) -> Transitions:
 
 def bonus_of(last: Sequence[int], items: int) -> np.ndarray:
     """What these transitions add to the score of each item, by the definition; `last` has the newest at the end."""
-    chances, says = np.zeros(items), [1.0, 0.3, 0.09]
+    chances, says = np.zeros(items), [0.3**n for n in range(LAST)]
     for item, says_so in zip(reversed(last), says, strict=False):
         if item < FIRST:
             continue
