@@ -53,7 +53,7 @@ def tile_parts(declared: Declared) -> dict[str, tuple[Feature, Part]]:
 
 
 def day_table(entity: str, declared: Declared) -> Table:
-    """user_days or item_days: one key's aggregates of one day, from which every window is made."""
+    """user_days, item_days or category_days: one key's aggregates of one day, from which every window is made."""
     parts = tile_parts(declared).items()
     columns = [Column(name, part.type, f"{part.comment}{_conditions(f)} of the day", True) for name, (f, part) in parts]
     return Table(
@@ -66,7 +66,7 @@ def day_table(entity: str, declared: Declared) -> Table:
 
 
 def feature_table(entity: str, declared: Declared) -> Table:
-    """user_features or item_features: one key as of the start of `date`, from whole days before it only."""
+    """user_features, item_features or category_features: one key as of the start of `date`, from whole days before it only."""
     return Table(
         f"{entity}_features",
         f"One row is one {entity} as of the start of date, from whole days before it; only for dates that were asked for.",

@@ -12,6 +12,14 @@ CATEGORIES = "category"  # the list column of labels
 ITEM_COLUMNS = {"price": "price", "year": "year", CATEGORIES: "categories"}  # name in a declaration to column of items
 
 
+def with_key(events: DataFrame, items: DataFrame, entity: str) -> DataFrame:
+    """The events with the column {entity}_id; for a category that is one row for each category of the item."""
+    if entity != "category":
+        return events
+    categories = items.select("item_id", F.explode(F.array_distinct(ITEM_COLUMNS[CATEGORIES])).alias("category_id"))
+    return events.join(categories, "item_id")
+
+
 def columns_needed(declared: Declared) -> set[str]:
     """Columns that declarations are about, conditions included, as they are declared."""
     return {column for f in declared if isinstance(f, Feature) for column in (f.of, *f.where)}

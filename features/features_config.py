@@ -32,6 +32,7 @@ KINDS: dict[str, Kind] = {
     "category": "list",
 }
 RATIO = "ratio"
+KEYS = {"user": "user_id", "item": "item_id", "category": "category"}  # what an entity is called among the columns of events
 
 
 class Limits(Section):
@@ -247,6 +248,7 @@ class Drift(Section):
 class FeaturesConfig(Section):
     user: Declared = _USER
     item: Declared = _ITEM
+    category: Declared = ()  # of each category of the catalogue: an event is one of every category of its item
     zone: str = "UTC"  # in which hour and weekday are told; days are days of UTC in any case
     selection: Selection = Selection()
     drift: Drift | None = None
@@ -258,9 +260,20 @@ class FeaturesConfig(Section):
     def names_are_known(self) -> Self:
         _check_names("user", self.user)
         _check_names("item", self.item)
-        if any(isinstance(f, Feature) and f.of == "sessions" for f in self.item):
-            raise ValueError("item: sessions are of users. Received a feature of sessions.")
-        for entity, declared in (("user", self.user), ("item", self.item)):
-            if any(isinstance(f, Feature) and f.of == f"{entity}_id" for f in declared):
-                raise ValueError(f"{entity}: a feature must not be of the key itself. Received a feature of {entity}_id.")
+        _check_names("category", self.category)
+        for entity in ("item", "category"):
+            if any(isinstance(f, Feature) and f.of == "sessions" for f in self.of(entity)):
+                raise ValueError(f"{entity}: sessions are of users. Received a feature of sessions.")
+        for entity, key in KEYS.items():
+            if any(isinstance(f, Feature) and f.of == key for f in self.of(entity)):
+                raise ValueError(f"{entity}: a feature must not be of the key itself. Received a feature of {key}.")
         return self
+
+    def of(self, entity: str) -> Declared:
+        """What is declared of user, item or category."""
+        return getattr(self, entity)
+
+    @property
+    def entities(self) -> tuple[str, ...]:
+        """What there are feature tables of."""
+        return ("user", "item", "category") if self.category else ("user", "item")

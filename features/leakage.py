@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from features.as_of import features_as_of
 from features.errors import LeakageError
-from features.event_columns import columns_needed, with_event_columns
+from features.event_columns import columns_needed, with_event_columns, with_key
 from features.features_config import Feature, FeaturesConfig, longest_window, windows_of
 from features.sequences_config import Split
 from features.splits import SPLITS
@@ -35,7 +35,7 @@ def check_features(features: DataFrame, events: DataFrame, items: DataFrame, ent
     Raises:
         LeakageError: a row holds something else than the days before it.
     """
-    key, declared = f"{entity}_id", getattr(config, entity)
+    key, declared = f"{entity}_id", config.of(entity)
     windows = windows_of(declared)
     if not windows:
         return
@@ -60,12 +60,13 @@ def _recounted(sample: DataFrame, events: DataFrame, items: DataFrame, entity: s
     In the copy, what only the future knows is a canary: events of the row's own day and later have another value, item or
     user, and session, and one more is put at the start of the row's day. A feature that sees it is another feature.
     """
-    key, declared = f"{entity}_id", getattr(config, entity)
+    key, declared = f"{entity}_id", config.of(entity)
     names = windows_of(declared)
     rows = sample.select(key, F.col("date").alias(_ROW_DATE))
     row = F.concat_ws("|", key, _ROW_DATE)  # each row of the sample is a key of its own
-    copies = _with_canaries(events, rows, key, reach=longest_window(declared) + 1)  # the day before: a session may go on
-    if entity == "user":
+    days = longest_window(declared) + 1  # and one for the session before
+    copies = _with_canaries(with_key(events, items, entity), rows, key, reach=days)
+    if entity != "item":
         copies = copies.withColumn(key, row)
     columns = with_event_columns(copies, items, columns_needed(declared), config)
     if entity == "item":  # only now, as it was needed to find the item

@@ -5,7 +5,7 @@ from __future__ import annotations
 from features.schema import Column, Table
 
 _OF = (
-    Column("table", "string", "user_features or item_features"),
+    Column("table", "string", "user_features, item_features or category_features"),
     Column("feature", "string", "column of the table"),
 )
 

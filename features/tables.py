@@ -6,7 +6,7 @@ Each column has a comment with its meaning, its unit and what null means; it bec
 from __future__ import annotations
 
 from features.declared_tables import day_table, feature_table
-from features.features_config import FeaturesConfig
+from features.features_config import KEYS, FeaturesConfig
 from features.profile_tables import FEATURE_SELECTION, FEATURE_STATISTICS
 from features.schema import DATE, MONTH, Column, Table
 
@@ -429,8 +429,7 @@ def all_tables(features: FeaturesConfig) -> dict[str, Table]:
     """Every table of a scenario by name."""
     tables = (
         EVENTS, QUARANTINE, ITEMS, USERS, STATISTICS,
-        day_table("user", features.user), day_table("item", features.item),
-        feature_table("user", features.user), feature_table("item", features.item),
+        *[table(entity, features.of(entity)) for table in (day_table, feature_table) for entity in KEYS],
         FEATURE_STATISTICS, FEATURE_SELECTION,
         ITEM_VOCABULARY, USER_VOCABULARY, LABEL_VOCABULARY, PROJECTIONS, ITEM_CONTENT, USER_CONTENT,
         ITEM_NEIGHBOURS, ITEM_TRANSITIONS, SEQUENCES,

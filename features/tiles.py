@@ -6,7 +6,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from features.declared_tables import day_table, tile_parts
-from features.event_columns import CATEGORIES, columns_needed, is_measured, with_event_columns
+from features.event_columns import CATEGORIES, columns_needed, is_measured, with_event_columns, with_key
 from features.features_config import Declared, FeaturesConfig
 from features.schema import month_of
 
@@ -21,12 +21,12 @@ def day_tiles(events: DataFrame, items: DataFrame, entity: str, config: Features
 
     Args:
         events: cleaned events.
-        items: the catalogue; read only where features are about it.
-        entity: user or item.
+        items: the catalogue; read only where features are about it, or of its categories.
+        entity: user, item or category.
     """
-    declared: Declared = getattr(config, entity)
+    declared = config.of(entity)
     key = f"{entity}_id"
-    rows = with_event_columns(events, items, columns_needed(declared), config)
+    rows = with_event_columns(with_key(events, items, entity), items, columns_needed(declared), config)
     tiles = tiles_of(rows, (key, "date"), declared).withColumn("month", month_of("date"))
     return tiles.select(*[c.name for c in day_table(entity, declared).columns])
 

@@ -1,7 +1,8 @@
-"""Build the tiles and the trailing features of users and items.
+"""Build the tiles and the trailing features of users, items and categories.
 
 Reads   events, items                    items for what events are about: categories, price, year
 Writes  user_days, item_days             one row per key and day with events
+        category_days, category_features where features.category declares something: of each category of an event's item
         user_features, item_features     one row per key and day with events, and one per key as of the day after the run
 
 A run without dates brings the tables up to date. It compares the events with those that the last good run read, builds
@@ -23,7 +24,7 @@ from pyspark.sql import functions as F
 
 from features.as_of import features_as_of
 from features.errors import NoInputError
-from features.event_columns import ITEM_COLUMNS, columns_needed
+from features.event_columns import CATEGORIES, ITEM_COLUMNS, columns_needed
 from features.features_config import longest_window
 from features.layout import together
 from features.leakage import check_features
@@ -33,7 +34,6 @@ from jobs.runtime.changes import changed_days, changed_groups, changed_rows
 from jobs.runtime.days import Days
 from jobs.runtime.job import Job, Run
 
-ENTITIES = ("user", "item")
 _FEW_DAYS = 3  # of so many days and fewer, features are made key by key, and not by a pass over the tiles
 
 
@@ -50,7 +50,7 @@ def build(run: Run) -> None:
     if stale is not None and not stale:
         run.keep()
         return
-    for entity in ENTITIES:
+    for entity in run.config.features.entities:
         plan = _plan(run, entity, stale, as_of)
         _write_tiles(run, entity, plan)
         _replace(run, f"{entity}_features", _features(run, entity, plan, as_of), plan.features)
@@ -82,7 +82,9 @@ def _stale_days(run: Run) -> Days | None:
 
 def _days_of_changed_items(run: Run, before: int) -> Days:
     """The days with events of items whose content, as far as features are about it, differs from that at version `before`."""
-    needed = {c for entity in ENTITIES for c in columns_needed(getattr(run.config.features, entity))}
+    features = run.config.features
+    needed = {c for entity in features.entities for c in columns_needed(features.of(entity))}
+    needed |= {CATEGORIES} if features.category else set()
     content = [column for name, column in ITEM_COLUMNS.items() if name in needed]
     rows = changed_rows(run.warehouse, run.table("items"), before, run.version("items")) if content else None
     if rows is None:
@@ -95,7 +97,7 @@ def _days_of_changed_items(run: Run, before: int) -> Days:
 def _plan(run: Run, entity: str, stale: Days | None, as_of: datetime.date) -> Plan:
     if stale is None:
         return Plan(None, None)
-    declared = getattr(run.config.features, entity)
+    declared = run.config.features.of(entity)
     tiles = stale | stale.later(1) if "sessions" in columns_needed(declared) else stale
     features = tiles | tiles.later(longest_window(declared)) | Days.of([as_of])
     return Plan(tiles, features | Days.of(_last_asked(run, entity)))
@@ -128,7 +130,7 @@ def _write_tiles(run: Run, entity: str, plan: Plan) -> None:
 
 
 def _features(run: Run, entity: str, plan: Plan, as_of: datetime.date) -> DataFrame:
-    declared, tiles = getattr(run.config.features, entity), run.read(f"{entity}_days")
+    declared, tiles = run.config.features.of(entity), run.read(f"{entity}_days")
     asked = every_key(tiles.where(F.col("date") < F.lit(as_of)), entity, as_of)
     if plan.features is None:
         return trailing_features(tiles, asked, entity, declared)
@@ -151,7 +153,7 @@ def _asked_before(run: Run, entity: str, plan: Plan, as_of: datetime.date) -> Da
 
 
 def _guard(run: Run, entity: str, plan: Plan) -> None:
-    declared, events, rows = getattr(run.config.features, entity), run.read("events"), run.read(f"{entity}_features")
+    declared, events, rows = run.config.features.of(entity), run.read("events"), run.read(f"{entity}_features")
     if plan.features is not None:
         days = longest_window(declared) + 1  # and one for the session before
         rows = rows.where(plan.features.predicate())
@@ -163,9 +165,9 @@ JOB = Job(
     "build_features",
     build,
     reads=("events", "items"),
-    writes=("user_days", "item_days", "user_features", "item_features"),
+    writes=("user_days", "item_days", "category_days", "user_features", "item_features", "category_features"),
     sections=("features",),
-    description="Tiles and trailing features of users and items.",
+    description="Tiles and trailing features of users, items and categories.",
 )
 
 

@@ -1,7 +1,7 @@
 """Describe the features: statistics by month, drift against a reference month, and which of them the model sees.
 
-Reads   events, user_features, item_features   the label is what the key does on the row's own day: the mean value of its
-                                               training events where values are ratings, else their number
+Reads   events, items, and features of users, items and categories: the label is what the key does on the row's own day, the
+        mean value of its training events where values are ratings, else their number
 Writes  feature_statistics, feature_selection  replaced whole
         _reports/dictionary.html               every feature as it is declared, with its lineage and its statistics
 
@@ -21,6 +21,7 @@ from pyspark.sql import functions as F
 from features.declared_tables import feature_columns
 from features.drift import Found, drift, judge
 from features.errors import ContractError
+from features.event_columns import with_key
 from features.profiles import profile, sample
 from features.schema import NUMBERS
 from features.selection import LABEL, Choice, Measured, choose, measure
@@ -30,7 +31,6 @@ from jobs.profiling.dictionary import described, render
 from jobs.runtime.files import write_text
 from jobs.runtime.job import Job, Run
 
-ENTITIES = ("user", "item")
 SAMPLE = 200_000  # rows
 DICTIONARY = "_reports/dictionary.html"  # beside the tables
 
@@ -40,15 +40,16 @@ def build(run: Run) -> None:
     trained = with_split(events, run.config.sequences.split).where(F.col("split") == "train")
     trained = trained.select("user_id", "item_id", "date", "value").persist()
     statistics, selection, drifts = [], [], []
-    for entity in ENTITIES:
+    for entity in run.config.features.entities:
         table, rows = f"{entity}_features", run.read(f"{entity}_features")
-        columns = feature_columns(getattr(run.config.features, entity))
+        columns = feature_columns(run.config.features.of(entity))
         if not columns:
             continue
         numbers = [c.name for c in columns if c.type in NUMBERS]
         statistics.append(profile(rows, columns).select(F.lit(table).alias("table"), "*"))
         with run.step("selection", table=table):
-            selection += [(table, *chosen) for chosen in _selection(run, _labelled(run, rows, trained, entity), numbers)]
+            labelled = _labelled(run, rows, with_key(trained, run.read("items"), entity), entity)
+            selection += [(table, *chosen) for chosen in _selection(run, labelled, numbers)]
         with run.step("drift", table=table):
             labels = [c.name for c in columns if c.type == "string"]
             drifts += [(table, *found) for found in _drift(run, rows, entity, numbers, labels)]
@@ -101,7 +102,7 @@ def _write_dictionary(run: Run) -> None:
     path = run.path(DICTIONARY)
     with run.step("dictionary", path=path):
         statistics, selection = run.read("feature_statistics"), run.read("feature_selection")
-        tables = {f"{e}_features": described(run.config, e, statistics, selection) for e in ENTITIES}
+        tables = {f"{e}_features": described(run.config, e, statistics, selection) for e in run.config.features.entities}
         write_text(run.spark, path, render(run.config.name, tables))
 
 
@@ -122,7 +123,7 @@ def _judge(run: Run, drifts: Sequence[tuple[str, str, str, str, float]]) -> None
 JOB = Job(
     "profile_features",
     build,
-    reads=("events", "user_features", "item_features"),
+    reads=("events", "items", "user_features", "item_features", "category_features"),
     writes=("feature_statistics", "feature_selection"),
     sections=("features", "sequences", "source"),
     description="Statistics, drift and selection of features.",

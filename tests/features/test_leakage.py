@@ -140,6 +140,17 @@ def test_a_feature_whose_code_reads_the_future_is_found(features, monkeypatch):
         _check(rows, events, items, declared)
 
 
+def test_a_category_that_sees_its_own_day_is_found(spark):
+    events = events_frame(spark, random_events(seed=2, users=5, items=4, events=80, days=20))
+    items = items_frame(spark, {f"i{n}": {"categories": ["a", "b"][: n + 1]} for n in range(3)})
+    config = FeaturesConfig(category=(Feature(smoothed_mean="value", smoothing=2, prior=3, days=(30,)),))
+    tiles = day_tiles(events, items, "category", config)
+    rows = trailing_features(tiles, every_key(tiles, "category", AS_OF), "category", config.category)
+    check_features(rows, events, items, "category", config)
+    with pytest.raises(LeakageError, match=r"category_features: value_smoothed_mean_30d must .*category_id=[ab] at"):
+        check_features(rows.withColumn("date", F.date_sub("date", 1)), events, items, "category", config)
+
+
 def test_without_features_there_is_nothing_to_find(features):
     rows, *sources = features
     _check(rows.select("user_id", "date"), *sources, declared=())

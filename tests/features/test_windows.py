@@ -74,7 +74,8 @@ def _features_as_of(spark, events, declared, entity, asked):
 def _check(spark, events, declared, entity):
     histories = defaultdict(list)
     for event in events:
-        histories[getattr(event, f"{entity}_id")].append(event)
+        for key in _keys(event, entity):
+            histories[key].append(event)
     rows = _features(spark, events, declared, entity)
     assert set(rows) == {(key, e.date) for key, h in histories.items() for e in h} | {(key, AS_OF) for key in histories}
     one_by_one = _features_as_of(spark, events, declared, entity, rows)
@@ -84,6 +85,12 @@ def _check(spark, events, declared, entity):
             found, right = row[name], expected(feature, window, histories[key], date, ITEMS, ZONE)
             is_close = isinstance(right, float | dict)
             assert found == (pytest.approx(right, rel=1e-9, abs=1e-9) if is_close else right), (key, date, name)
+
+
+def _keys(event, entity):
+    if entity == "category":
+        return ITEMS.get(event.item_id, {}).get("categories", [])
+    return [getattr(event, f"{entity}_id")]
 
 
 def _event(n, user, item, minute, event_type, value, context, session):
@@ -124,6 +131,12 @@ def test_every_operation_of_users_equals_a_loop_over_the_events(spark, events):
 @given(logs())
 def test_every_operation_of_items_equals_a_loop_over_the_events(spark, events):
     _check(spark, events, _not_of("item_id"), "item")
+
+
+@A_FEW
+@given(logs())
+def test_every_operation_of_categories_equals_a_loop_over_the_events(spark, events):
+    _check(spark, events, tuple(f for f in _not_of("category") if f.days == WINDOWS or f.how.needs), "category")
 
 
 def test_hours_and_weekdays_follow_the_zone_through_its_change_to_summer_time(spark):

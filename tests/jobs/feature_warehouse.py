@@ -21,6 +21,7 @@ SCENARIO: dict[str, Any] = {
     "features": {
         "user": [{"count": "events", "days": [3]}, {"recency": "events", "days": [5]}, {"share": "category", "days": [5]}],
         "item": [{"count": "events", "days": [2]}],
+        "category": [{"count": "events", "days": [2]}],
     },
     "sequences": {"max_length": 4, "min_length": 2, "max_categories": 2},
 }

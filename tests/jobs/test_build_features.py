@@ -12,7 +12,7 @@ from tests.jobs.feature_warehouse import FeatureWarehouse
 EDGES = [Event("early", "i0", at(1)), Event("u0", "i1", at(12, 5))]  # a user of the first day only; the last day
 EVENTS = [*random_events(seed=4, users=4, items=5, events=60, days=12), *EDGES]
 ITEMS = {"i0": {"categories": ["a", "b"]}, "i1": {"categories": ["b"]}, "i2": {}}
-TABLES = ("user_days", "item_days", "user_features", "item_features")
+TABLES = ("user_days", "item_days", "category_days", "user_features", "item_features", "category_features")
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +81,7 @@ FEATURES = {
         {"count": "sessions", "days": [3]},
     ],
     "item": [{"count": "events", "days": [2]}, {"distinct": "user_id", "days": [3]}],
+    "category": [{"smoothed_mean": "value", "smoothing": 2, "prior": 3, "days": [3]}],
 }
 
 
@@ -133,7 +134,7 @@ def test_other_categories_of_an_item_reach_the_days_of_its_events(growing, from_
 
 
 def test_other_declarations_build_everything_anew(growing):
-    features = FEATURES | {"user": [{"max": "value", "days": [3]}]}
+    features = FEATURES | {"user": [{"max": "value", "days": [3]}], "category": []}
     assert main(["--config", growing.conf(features=features)]) == 0
     assert growing.table("user_days").columns == ["user_id", "date", "month", "events", "value_max"]
 

@@ -16,13 +16,14 @@ FEATURES = {
         {"share": "item_id", "days": [5]},
     ],
     "item": [],
+    "category": [{"mean": "value", "days": [3]}],
 }
 
 
 @pytest.fixture(scope="module")
 def house(spark, tmp_path_factory):
     house = FeatureWarehouse(spark, tmp_path_factory.mktemp("profile"))
-    house.write([*OLD, *NEW], {})
+    house.write([*OLD, *NEW], {"i0": {"categories": ["a"]}, "i1": {"categories": ["a", "b"]}})
     assert build_features.main(["--config", house.conf(features=FEATURES)]) == 0
     return house
 
@@ -34,9 +35,11 @@ def _conf(house, **more):
 def test_a_run_describes_every_feature_and_leaves_out_what_the_rule_leaves_out(house):
     assert main(_conf(house, selection={"max_correlation": 0.8})) == 0
     described = {(r["feature"], r["month"]) for r in house.table("feature_statistics").collect()}
-    names = house.table("user_features").columns[3:]
+    names = [*house.table("user_features").columns[3:], *house.table("category_features").columns[3:]]
     assert described == {(name, month) for name in names for month in ("2020-01", "2020-02")}
-    chosen = {r["feature"]: r for r in house.table("feature_selection").collect()}
+    rows = house.table("feature_selection").collect()
+    assert {r["feature"] for r in rows if r["table"] == "category_features"} == {"value_mean_3d"}
+    chosen = {r["feature"]: r for r in rows if r["table"] == "user_features"}
     assert {name: r["reason"] for name, r in chosen.items() if not r["kept"]} == {
         "year_mean_3d": "1.000 of it are null",
         **_of_the_pair(chosen),
