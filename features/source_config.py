@@ -17,7 +17,8 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-Format = Literal["csv", "json", "parquet", "delta"]
+# json: one object a line. json_map: a file is one object, whose columns are `key` and `value`, such as {"item": [categories]}.
+Format = Literal["csv", "json", "json_map", "parquet", "delta"]
 
 
 def check_pattern(pattern: str) -> re.Pattern[str]:
@@ -87,7 +88,7 @@ class FileSource(Section):
 
     @model_validator(mode="after")
     def json_is_utf8(self) -> Self:
-        if self.format == "json" and codecs.lookup(self.encoding).name != "utf-8":
+        if self.format.startswith("json") and codecs.lookup(self.encoding).name != "utf-8":
             raise ValueError(f"JSON is UTF-8 (RFC 8259). Received encoding={self.encoding!r}.")
         return self
 

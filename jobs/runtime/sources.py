@@ -54,6 +54,8 @@ def read_raw(spark: SparkSession, name: str, source: FileSource, start: Day = No
         return _read_csv(spark, name, source, start, end)
     if source.format == "json":
         return _read_json(spark, source, start, end)
+    if source.format == "json_map":
+        return _read_json_map(spark, name, source, start, end)
     return _read_typed(spark, name, source, start, end)
 
 
@@ -100,6 +102,20 @@ def _read_json(spark: SparkSession, source: FileSource, start: Day, end: Day) ->
     rows = lines.where(F.trim("value") != "")  # as in CSV, an empty line is no row
     corrupt = F.col(f"fields.{_CORRUPT}").isNotNull()
     return rows.select(*_PLACE, *_content(F.col("value"), corrupt, F.col("fields").dropFields(_CORRUPT)))
+
+
+def _read_json_map(spark: SparkSession, name: str, source: FileSource, start: Day, end: Day) -> DataFrame:
+    """A file that is no JSON object is one broken row."""
+    files = list_files(spark, source, start, end)
+    _check_columns(name, source, files[0][0], ("key", "value"))
+    whole = spark.read.text([_literal(path) for path, _, _ in files], wholetext=True)
+    pairs = F.from_json("value", "map<string,string>").alias("pairs")
+    entries = whole.select(*_place(spark, source, F.lit(0).cast("bigint")), F.col("value").alias("text"), pairs)
+    rows = entries.select("*", F.posexplode_outer("pairs").alias("at", "key", "value"))
+    rows = rows.where("at IS NOT NULL OR pairs IS NULL")  # an empty object has no row
+    broken, line = F.col("pairs").isNull(), F.when(F.col("pairs").isNull(), F.col("text"))
+    row = F.coalesce("at", F.lit(0)).cast("bigint").alias("row")
+    return rows.select("file", "block", row, "file_day", *_content(line, broken, F.struct("key", "value")))
 
 
 def _read_typed(spark: SparkSession, name: str, source: FileSource, start: Day, end: Day) -> DataFrame:

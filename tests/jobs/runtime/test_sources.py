@@ -48,6 +48,24 @@ def test_files_with_other_column_orders_compression_and_byte_order_mark_are_read
     ]
 
 
+def test_a_json_object_has_a_row_for_each_key_and_a_file_that_is_none_is_one_broken_row(spark, tmp_path):
+    (tmp_path / "a.json").write_text('{"i2": ["b", "c"],\n "i1": "a", "i3": null}')
+    (tmp_path / "b.json").write_text('{"i4": ["a"')
+    (tmp_path / "c.json").write_text("{}")
+    columns = {"item_id": "key", "categories": "value"}
+    given = ItemSource.model_validate({"path": str(tmp_path), "format": "json_map", "columns": columns})
+    raw = read_raw(spark, "items", given).orderBy("file", "block", "row")
+    assert [tuple(r) for r in raw.select("file", "broken", "line", "fields.key", "fields.value").collect()] == [
+        ("a.json", False, None, "i2", '["b","c"]'),
+        ("a.json", False, None, "i1", "a"),
+        ("a.json", False, None, "i3", None),
+        ("b.json", True, '{"i4": ["a"', None, None),
+    ]
+    other = ItemSource.model_validate({"path": str(tmp_path), "format": "json_map", "columns": {"item_id": "id"}})
+    with pytest.raises(ContractError, match=r"source.items maps columns that are not there: 'id'. Found: 'key', 'value'"):
+        read_raw(spark, "items", other)
+
+
 @pytest.mark.parametrize(
     ("text", "options"),
     [
