@@ -307,7 +307,11 @@ MODELS = Table(
             "map<string,bigint>",
             "sizes that the export was built with: items, categories, event types, features, max_length",
         ),
-        Column("export_path", "string", "folder of the exported model: encoder.onnx, items.onnx, card.json"),
+        Column(
+            "export_path",
+            "string",
+            "folder of the exported model: encoder.onnx, items.onnx, values.onnx, transitions.npz, card.json",
+        ),
     ),
     ("model_id",),
 )
@@ -379,7 +383,11 @@ METRICS = Table(
         Column("model_id", "string", "model of the evaluation; the partition"),
         Column("model", "string", "lakeformer, or a baseline's name"),
         Column("split", "string", "valid or test"),
-        Column("metric", "string", "hr, recall, precision, ndcg, mrr, accuracy, coverage, rmse"),
+        Column(
+            "metric",
+            "string",
+            "hr, recall, precision, ndcg, mrr, accuracy, coverage; of explicit values rmse and mae in their unit, or like_accuracy",
+        ),
         Column("k", "int", "cutoff; 0: none"),
         Column("masked", "boolean", "true: items of the user's own history are left out of the ranking"),
         Column("value", "double", "the metric"),

@@ -10,7 +10,8 @@ Writes  metrics                           of the model, replaced whole
 Each target that counts is ranked among all items of the vocabulary: raw, and with the items of the user's own history before
 it left out. A target that the vocabulary does not know is a miss. In the same two ways rank popularity, by training events;
 recent_popularity, by those of the last days of the training period; item_knn, by how similar an item is to those of the past;
-markov_chain, by how often an item came right after the last ones.
+markov_chain, by how often an item came after the last ones. Where values are explicit, those of the targets are compared with
+what the rating head says.
 """
 
 from __future__ import annotations
@@ -27,15 +28,26 @@ from pyspark.sql import functions as F
 from features.errors import ContractError, NoInputError
 from features.histories import histories, with_history
 from features.popularity import keep_before
+from features.scaling import z_scores
 from features.sequences import keep_types
 from features.splits import with_split
-from jobs.evaluation.judging import METRIC_ROW, OURS, POPULARITY, RECENT, MetricRow, items_in_lists, judged, metric_sums
+from jobs.evaluation.judging import (
+    METRIC_ROW,
+    OURS,
+    POPULARITY,
+    RECENT,
+    MetricRow,
+    items_in_lists,
+    judged,
+    metric_sums,
+    value_errors,
+)
 from jobs.evaluation.report import headline_cutoff, render
 from jobs.evaluation.report_data import collect
 from jobs.runtime.files import write_text
 from jobs.runtime.job import Job, Run
 from jobs.runtime.shipping import ship
-from jobs.runtime.trained import Catalogue, Trained, catalogue, likeness, newest_model
+from jobs.runtime.trained import Catalogue, Trained, as_trained, catalogue, likeness, newest_model
 from jobs.runtime.warehouse import equals
 from models.evaluation import estimate_of
 from models.inputs import FIRST
@@ -51,7 +63,8 @@ def build(run: Run) -> None:
     results = judged(examples, model, counts, max(cutoffs)).persist()
     with run.step("judge") as fields:
         fields.update(_check_targets(run, results))
-    metrics = _metrics(results, cutoffs, len(listed.item_ids) - FIRST)
+    rankings = _metrics(results, cutoffs, len(listed.item_ids) - FIRST)
+    metrics = sorted(rankings + _value_metrics(run, trained, results))
     _write(run, trained, metrics)
     _log_result(run, trained, metrics)
     _report(run, trained, listed, examples, metrics)
@@ -119,7 +132,19 @@ def _metrics(results: DataFrame, cutoffs: Sequence[int], items: int) -> list[Met
         for k in cutoffs:
             share, judged_by = _rounded(row[str(k)] / items), users[row["split"]]
             rows.append(MetricRow(row["model"], row["split"], "coverage", k, row["masked"], share, None, None, judged_by))
-    return sorted(rows)
+    return rows
+
+
+def _value_metrics(run: Run, trained: Trained, results: DataFrame) -> list[MetricRow]:
+    """How well values are told: errors in the unit of the values, or the share of likes and dislikes that are right."""
+    likes = trained.exported.card.get("like_score") is not None
+    scores = z_scores(as_trained(run, trained, "statistics"), "sequences")
+    unit, rows = scores["value"].std if "value" in scores else 1.0, []
+    for row in value_errors(results).orderBy("split").collect():
+        found = {"rmse": row["square"] ** 0.5 * unit, "mae": row["absolute"] * unit}
+        for metric, value in ({"like_accuracy": 1 - row["absolute"]} if likes else found).items():
+            rows.append(MetricRow(OURS, row["split"], metric, 0, False, _rounded(value), None, None, row["users"]))
+    return rows
 
 
 def _rounded(value: float) -> float | None:

@@ -17,7 +17,7 @@ import tf2onnx
 from onnx import numpy_helper
 
 from models.errors import ExportError
-from models.exported import CARD, ENCODER, ITEMS, Exported
+from models.exported import CARD, ENCODER, ITEMS, VALUES, Exported
 from models.inputs import CONTENT, HISTORY, ItemContent
 from models.transformer import Recommender
 from models.transitions import Transitions
@@ -34,11 +34,12 @@ def export_model(
     sample: dict[str, np.ndarray],
     card: dict,
 ) -> None:
-    """Writes encoder.onnx, items.onnx, transitions.npz and card.json; the folder appears whole or not at all.
+    """Writes encoder.onnx, items.onnx, values.onnx, transitions.npz and card.json; the folder appears whole or not at all.
 
     encoder.onnx takes the tensors of models.inputs.HISTORY by name, and item_vectors (items, dim); its output is states
     (batch, length, dim). items.onnx takes ids (items,) and the tensors of models.inputs.CONTENT; its output is
-    vectors (items, dim). Batch, length and items are free.
+    vectors (items, dim). values.onnx takes states and items, both (n, dim); its output is values (n,). Batch, length, items
+    and n are free.
 
     Args:
         model: the trained model.
@@ -56,6 +57,7 @@ def export_model(
     try:
         _write_graph(draft / ENCODER, "states", *_encoder(model))
         _write_graph(draft / ITEMS, "vectors", *_items(model))
+        _write_graph(draft / VALUES, "values", *_values(model))
         transitions.save(draft)
         card = card | {"sizes": dataclasses.asdict(model.sizes), "config": model.config.model_dump()}
         _compare(model, Exported(draft, card), content, sample)
@@ -77,6 +79,10 @@ def _encoder(model: Recommender) -> tuple[Callable[..., tf.Tensor], list[tf.Tens
 def _items(model: Recommender) -> tuple[Callable[..., tf.Tensor], list[tf.TensorSpec]]:
     signature = [tf.TensorSpec([None, getattr(model.sizes, i.width)], i.dtype, name=i.name) for i in CONTENT]
     return model.tower.call, [tf.TensorSpec([None], tf.int32, name="ids"), *signature]
+
+
+def _values(model: Recommender) -> tuple[Callable[..., tf.Tensor], list[tf.TensorSpec]]:
+    return model.values, [tf.TensorSpec([None, model.config.dim], tf.float32, name=name) for name in ("states", "items")]
 
 
 def _write_graph(path: Path, output: str, function: Callable[..., tf.Tensor], signature: list[tf.TensorSpec]) -> None:
@@ -101,7 +107,10 @@ def _compare(model: Recommender, exported: Exported, content: ItemContent, sampl
     vectors = model.item_vectors(content).numpy()
     history = {i.name: tf.constant(np.asarray(sample[i.name], i.dtype)) for i in HISTORY}
     _refuse_difference("vectors", exported.item_vectors(content), vectors)
-    _refuse_difference("states", exported.states(sample, vectors), model.states(history, vectors).numpy())
+    states = model.states(history, vectors).numpy()
+    _refuse_difference("states", exported.states(sample, vectors), states)
+    pairs = states.reshape(-1, states.shape[-1]), vectors[sample["item_ids"].ravel()]  # as good as any
+    _refuse_difference("values", exported.values(*pairs), model.values(*map(tf.constant, pairs)).numpy())
 
 
 def _refuse_difference(output: str, graph: np.ndarray, model: np.ndarray) -> None:
@@ -123,7 +132,7 @@ def _publish(draft: Path, folder: Path) -> None:
 
 def weights_of(folder: str | Path) -> Counter[tuple[tuple[int, ...], bytes]]:
     """Every tensor of an export, bit for bit; not by name, which holds Keras's count of the layers of a process."""
-    graphs = [onnx.load(Path(folder) / name).graph for name in (ENCODER, ITEMS)]
+    graphs = [onnx.load(Path(folder) / name).graph for name in (ENCODER, ITEMS, VALUES)]
     tensors = [numpy_helper.to_array(i) for graph in graphs for i in graph.initializer]
     transitions = Transitions.load(folder)
     tensors += [transitions.following, transitions.shares, np.array([transitions.weight, transitions.fading])]

@@ -15,12 +15,12 @@ from models.errors import ExportError
 from models.inputs import CONTENT, HISTORY, ItemContent
 from models.transitions import Transitions
 
-ENCODER, ITEMS, CARD = "encoder.onnx", "items.onnx", "card.json"
-FILES = (CARD, ENCODER, ITEMS, transitions.FILE)
+ENCODER, ITEMS, VALUES, CARD = "encoder.onnx", "items.onnx", "values.onnx", "card.json"
+FILES = (CARD, ENCODER, ITEMS, VALUES, transitions.FILE)
 
 
 class Exported:
-    """The user encoder and the item tower of one trained model.
+    """The user encoder, the item tower and the rating head of one trained model.
 
     Attributes:
         card: what the model is: sizes, config, and whatever its trainer added, such as model_id and table versions.
@@ -31,6 +31,7 @@ class Exported:
         self.card, self.transitions = card, Transitions.load(folder)
         self._encoder = _session(folder / ENCODER, threads)
         self._items = _session(folder / ITEMS, threads)
+        self._values = _session(folder / VALUES, threads)
 
     @classmethod
     def load(cls, folder: str | Path, threads: int = 1) -> Self:
@@ -63,6 +64,14 @@ class Exported:
         """
         inputs = {i.name: _flat(np.asarray(history[i.name], i.dtype)) for i in HISTORY}
         return _run(self._encoder, inputs | {"item_vectors": np.asarray(item_vectors, np.float32)})
+
+    def values(self, states: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """The value (z-score) that each user would give each item, (n,) float32, from their vectors, both (n, dim).
+
+        Of a model trained with `like_from`, whose card has a `like_score`, the logit of the probability that it is at least
+        that.
+        """
+        return _run(self._values, {"states": np.asarray(states, np.float32), "items": np.asarray(items, np.float32)})
 
 
 def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:

@@ -68,6 +68,10 @@ class Scorer:
         """
         return self.exported.transitions.on_top_of(products(vectors, self.items), last)
 
+    def values(self, vectors: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """What users (n, dim) would give items (n,), indices; see Exported.values."""
+        return self.exported.values(vectors, self.items[items])
+
     def best_items(
         self, vectors: np.ndarray, last: np.ndarray, k: int, seen: Sequence[np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray]:

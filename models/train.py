@@ -239,6 +239,7 @@ class TrainingRun:
             "inputs": self._spec.versions,
             "seed": self._spec.training.seed,
             "steps": steps,
+            "like_score": self._spec.like_score,
         }
         Path(folder).parent.mkdir(parents=True, exist_ok=True)
         whole = Recommender(self._spec.model, self._spec.sizes)  # executors compute in float32, whatever training did

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from jobs.runtime.shipping import shipped, shipped_likeness
 from models.columns import histories, matrix, ragged
 from models.evaluation import NEVER, Judged, Requests, judge, judge_scores, metric_keys, popularity, user_sums
+from models.inputs import FIRST
 from models.likeness import Likeness
 from models.scorer import Scorer
 from models.transitions import last_items
@@ -21,9 +22,9 @@ from models.transitions import last_items
 OURS, POPULARITY, RECENT, NEIGHBOURS, CHAIN = "lakeformer", "popularity", "recent_popularity", "item_knn", "markov_chain"
 _COLUMNS = {
     "split": pa.string(), "user_id": pa.string(), "rank": pa.float64(), "item": pa.int32(), "place": pa.int32(),
-    "model": pa.string(), "masked": pa.bool_(),
+    "model": pa.string(), "masked": pa.bool_(), "error": pa.float64(),
 }  # fmt: skip
-_DDL = "split string, user_id string, rank double, item int, place int, model string, masked boolean"
+_DDL = "split string, user_id string, rank double, item int, place int, model string, masked boolean, error double"
 _SUMS = pa.schema([("metric", pa.string()), ("k", pa.int32()), ("sums", pa.list_(pa.float64()))])
 _KEYS = ("split", "model", "masked")
 
@@ -50,10 +51,11 @@ METRIC_ROW = (
 
 
 def judged(examples: DataFrame, model: str, counts: Mapping[str, np.ndarray], k: int) -> DataFrame:
-    """Two kinds of rows, by (split, model, masked), of our model, of popularity in two ways, item_knn and markov_chain.
+    """Three kinds of rows, by (split, model, masked), of our model, of popularity in two ways, item_knn and markov_chain.
 
     Per target that counts: `user_id` and `rank` (0-based; infinity: not in the vocabulary; NaN: the target does not stand in
-    the history where it should). Per batch and item that reached a list of k: `item` and its best `place` (0-based).
+    the history where it should). Per batch and item that reached a list of k: `item` and its best `place` (0-based). Per target
+    with a value, of our model: `user_id` and `error`, of the z-score; of a model of likes 1 where it is wrong, else 0.
 
     Args:
         examples: rows of `sequences` with `history` and `target_at`.
@@ -99,6 +101,15 @@ def _judge_part(
             judgements[name] = judge_scores(scores, items, requests.targets, requests.seen, k)
         for name, result in judgements.items():
             yield from _numbers(split, name, user_ids[block[row]], found, result)
+        valued = (matrix(part["target_value_weights"])[block[row], place] > 0) & (requests.targets >= FIRST)
+        actual = matrix(part["target_values"])[block[row], place][valued]
+        errors = _value_errors(scorer, requests.users[valued], requests.targets[valued], actual)
+        yield _batch(split, OURS, False, user_id=user_ids[block[row]][valued], error=errors)
+
+
+def _value_errors(scorer: Scorer, users: np.ndarray, items: np.ndarray, actual: np.ndarray) -> np.ndarray:
+    predicted, like = scorer.values(users, items), scorer.exported.card.get("like_score")
+    return predicted - actual if like is None else (predicted > 0) != (actual >= like - 1e-5)  # float32 z-scores
 
 
 def _places_in_history(
@@ -152,6 +163,16 @@ def _sums(cutoffs: Sequence[int]) -> Callable[[Batches], Iterator[pa.RecordBatch
                 yield pa.record_batch(columns, names)
 
     return run
+
+
+def value_errors(judged: DataFrame) -> DataFrame:
+    """`split`, `users`, and mean `square` and `absolute` of the errors; no row where no target has a value."""
+    errors = judged.where("error IS NOT NULL").groupBy("split")
+    return errors.agg(
+        F.count_distinct("user_id").alias("users"),
+        F.avg(F.col("error") * F.col("error")).alias("square"),
+        F.avg(F.abs("error")).alias("absolute"),
+    )
 
 
 def items_in_lists(judged: DataFrame, cutoffs: Sequence[int]) -> DataFrame:

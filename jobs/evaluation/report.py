@@ -14,7 +14,7 @@ from jobs.pages import render as pages
 _PLOTTED = {"ndcg": "NDCG", "hr": "Hit rate", "coverage": "Coverage of the catalogue"}
 _NAMES = {
     "hr": "Hit rate", "recall": "Recall", "precision": "Precision", "ndcg": "NDCG", "mrr": "MRR", "accuracy": "Accuracy",
-    "coverage": "Coverage",
+    "coverage": "Coverage", "rmse": "RMSE of values", "mae": "Mean error of values", "like_accuracy": "Likes told right",
 }  # fmt: skip
 
 

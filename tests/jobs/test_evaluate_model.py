@@ -110,6 +110,32 @@ def test_every_metric_equals_its_definition(evaluated: Tiny, made: tuple[Tiny, R
     assert {row["model_id"] for row in rows} == {"m1"}
 
 
+def test_values_are_compared_with_what_the_rating_head_says(made: tuple[Tiny, Recommender], tmp_path: Path) -> None:
+    tiny, model = tw.copy(made[0], tmp_path), made[1]
+    rows, errors = [row.asDict(recursive=True) for row in tiny.table("sequences").collect()], []
+    for n, row in enumerate(rows):
+        place = row["weights"].index(1.0)
+        row["target_values"][place], row["target_value_weights"][place] = n / 4 - 1, float(row["user_id"] != "u4")
+        arrays = {i.name: np.array([row[i.name]], i.dtype) for i in HISTORY}
+        states, vectors = tw.states_of(model, tiny, arrays)
+        predicted = model.values(states[:, place], vectors[[row["targets"][place]]]).numpy()[0]
+        if row["split"] == "test" and row["user_id"] != "u4" and row["targets"][place] != UNKNOWN:
+            errors.append(predicted - (n / 4 - 1))
+    tiny.write("sequences", rows)
+    fitted = {"owner": "sequences", "column": "value", "group": "", "label": None, "fitted_until": tw.DAY0}
+    score = [fitted | {"statistic": s, "number": n} for s, n in (("mean", 3.5), ("std", 1.5))]
+    tiny.write("statistics", [*[row.asDict() for row in tiny.table("statistics").collect()], *score])
+    inputs = {"item_content": 0, "sequences": 0, "statistics": 1}
+    models = [row.asDict(recursive=True) | {"inputs": inputs} for row in tiny.table("models").collect()]
+    tiny.write("models", models)
+    assert evaluate_model.main(["--config", tiny.conf]) == 0
+    found = {r["metric"]: r for r in tiny.table("metrics").where("split = 'test' AND metric IN ('rmse', 'mae')").collect()}
+    assert found["rmse"]["value"] == pytest.approx(1.5 * np.sqrt(np.mean(np.square(errors))), rel=1e-5)
+    assert found["mae"]["value"] == pytest.approx(1.5 * np.mean(np.abs(errors)), rel=1e-5)
+    assert {(r["model"], r["k"], r["masked"], r["users"]) for r in found.values()} == {("lakeformer", 0, False, len(errors))}
+    assert "RMSE of values" in _report(tiny)
+
+
 def test_intervals_enclose_the_value_and_coverage_has_none(evaluated: Tiny) -> None:
     for row in evaluated.table("metrics").collect():
         if row["metric"] == "coverage":

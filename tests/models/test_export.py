@@ -36,6 +36,13 @@ def test_the_export_computes_what_the_model_computes_at_any_batch_and_length(mod
         np.testing.assert_allclose(exported.states(history(arrays), vectors), states(model, arrays), atol=1e-5)
 
 
+def test_the_exported_rating_head_says_what_the_model_says(model, folder):
+    users, items = np.random.default_rng(1).normal(size=(2, 7, CONFIG.dim)).astype(np.float32)
+    found = Exported.load(folder).values(users, items)
+    assert found.shape == (7,)
+    np.testing.assert_allclose(found, model.values(users, items), atol=1e-5)
+
+
 def test_a_catalogue_without_content_is_exported_too(tmp_path):
     sizes = dataclasses.replace(SIZES, item_numbers=0, item_categories=0, item_label_slots=0)
     bare = Recommender(CONFIG, sizes, seed=5)
@@ -64,7 +71,7 @@ def test_the_card_holds_sizes_config_and_what_the_trainer_adds(folder):
     assert card["sizes"]["items"] == SIZES.items
     assert card["config"]["dim"] == CONFIG.dim
     assert Exported.load(folder).card == card
-    assert sorted(p.name for p in folder.iterdir()) == ["card.json", "encoder.onnx", "items.onnx", "transitions.npz"]
+    assert sorted(p.name for p in folder.iterdir()) == ["card.json", "encoder.onnx", "items.onnx", "transitions.npz", "values.onnx"]
 
 
 def test_an_export_that_computes_something_else_is_refused_and_the_old_one_stays(model, folder, monkeypatch, tmp_path):
@@ -112,5 +119,5 @@ def test_a_second_export_replaces_the_first(model, tmp_path):
 
 
 def test_a_folder_without_a_card_is_no_export(tmp_path):
-    with pytest.raises(ExportError, match=r"Received no card\.json, encoder\.onnx, items\.onnx, transitions\.npz\."):
+    with pytest.raises(ExportError, match=r"Received no card\.json, encoder\.onnx, items\.onnx, values\.onnx, transitions\.npz\."):
         Exported.load(tmp_path)
