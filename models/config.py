@@ -77,7 +77,8 @@ class TrainingConfig(Section):
     clip_norm: PositiveFloat = 1.0
     average: Rate = 0.995  # decay of the moving average of the weights, which is what is exported; 0: none
     rank_seen: bool = False  # validation also ranks what a user has seen: for sources where scoring.exclude is empty
-    patience: PositiveInt = 10  # epochs without a better validation NDCG@10 before training ends
+    keep_by: Literal["ranking", "value"] = "ranking"  # the best weights rank validation best, or tell its values best
+    patience: PositiveInt = 10  # epochs without better weights before training ends
     checkpoint_steps: PositiveInt = 200
     step_timeout_seconds: PositiveInt = 300  # a step that takes longer ends the worker
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0

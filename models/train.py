@@ -18,7 +18,7 @@ from models.checkpoint import Checkpoints
 from models.cluster import Cluster
 from models.content import read_item_content, read_transitions
 from models.delta_log import keep_partition, table_files, training_files
-from models.errors import CheckpointError
+from models.errors import CheckpointError, StreamError
 from models.export import export_model
 from models.file_plan import EpochPlan, plan_epoch
 from models.objective import Objective
@@ -28,10 +28,10 @@ from models.step import Stepper, assign, averaged_weights, build_optimizer
 from models.stream import Batch
 from models.transformer import Recommender, computing_in, mean_gates
 from models.transitions import Transitions
-from models.validation import CUTOFF, Validation
+from models.validation import HR, NDCG, VALUE_LOSS, Validation
 from models.watchdog import Watchdog
 
-BEST = f"valid_ndcg@{CUTOFF}"
+METRICS = (NDCG, HR, VALUE_LOSS)  # of validation
 SAMPLE_ROWS = 64  # on which the export is compared with the model, and of which gates are the means
 
 
@@ -97,7 +97,7 @@ class TrainingRun:
         self._stepper = Stepper(self.model, self._optimizer, self._content, objective, cluster)
         valid = keep_partition(table_files(spec.sequences.path, spec.sequences.version), "split", "valid")
         self._validation = Validation(
-            self.model, self._content, valid, spec.lanes, config.batch_size, cluster, config.rank_seen
+            self.model, self._content, valid, spec.lanes, config.batch_size, cluster, objective, config.rank_seen
         )
         self._state = self._new_state()
         self._checkpoints = Checkpoints(spec.folder, spec, self._tracked())
@@ -107,7 +107,8 @@ class TrainingRun:
         return {
             "sums": tf.Variable(np.zeros(4), trainable=False),  # of the epoch: losses and their weights
             "loss": tf.Variable(np.zeros(2), trainable=False),  # mean losses of the last whole epoch
-            "metrics": tf.Variable([-1.0, -1.0], dtype=tf.float64, trainable=False),  # best NDCG with its HR; -1: none yet
+            "metrics": tf.Variable([-1.0] * len(METRICS), dtype=tf.float64, trainable=False),  # of the best epoch; -1: none
+            "score": tf.Variable(-np.inf, dtype=tf.float64, trainable=False),  # of that epoch, higher is better
             "best_step": tf.Variable(0, dtype=tf.int64, trainable=False),
             "waited": tf.Variable(0, dtype=tf.int64, trainable=False),  # epochs since the best one
         }
@@ -188,16 +189,24 @@ class TrainingRun:
         averages = averaged_weights(self.model, self._optimizer)
         metrics = self._validation.metrics(averages, self._watchdog)
         self._watchdog.beat("end of epoch")
-        if metrics and metrics[BEST] <= float(self._state["metrics"][0]):
+        score = self._score(metrics)
+        if metrics and not score > float(self._state["score"]):  # a NaN is no better
             self._state["waited"].assign_add(1)
             return metrics
-        if metrics:
-            self._state["metrics"].assign(list(metrics.values()))
+        self._state["score"].assign(score)
+        self._state["metrics"].assign([metrics.get(name, -1.0) for name in METRICS])
         self._state["waited"].assign(0)
         self._state["best_step"].assign(self.step)
         for best, average in zip(self._best, averages, strict=True):
             best.assign(average)
         return metrics
+
+    def _score(self, metrics: Mapping[str, float]) -> float:
+        if self._spec.training.keep_by == "ranking" or not metrics:
+            return metrics.get(NDCG, -np.inf)
+        if VALUE_LOSS not in metrics:
+            raise StreamError(f"{self._spec.sequences.path}: training.keep_by: value needs values in the validation split.")
+        return -metrics[VALUE_LOSS]
 
     def _save(self) -> None:
         if self._cluster.is_chief:
@@ -261,8 +270,7 @@ class TrainingRun:
 
     def result(self, seconds: float, further: Mapping[str, float]) -> Trained:
         loss, value_loss = self._state["loss"].numpy().tolist()
-        ndcg, hits = self._state["metrics"].numpy().tolist()
         metrics = {"loss": loss, "value_loss": value_loss, "seconds": seconds}
-        if ndcg >= 0:
-            metrics |= {BEST: ndcg, f"valid_hr@{CUTOFF}": hits}
+        kept = dict(zip(METRICS, self._state["metrics"].numpy().tolist(), strict=True))
+        metrics |= {name: number for name, number in kept.items() if number >= 0}
         return Trained(int(self._state["best_step"]), self._plan(0).rows, {**metrics, **further})

@@ -16,7 +16,8 @@ from models.batches import Prefetched, lane_batches
 from models.cluster import Cluster
 from models.delta_log import TableFile
 from models.file_plan import plan_epoch
-from models.inputs import ItemContent
+from models.inputs import FIRST, ItemContent
+from models.objective import Objective
 from models.ranking import hit_rate, ndcg, products, ranks
 from models.step import assign, batch_signature
 from models.stream import Batch
@@ -25,6 +26,8 @@ from models.transitions import FADINGS, WEIGHTS, Transitions, last_items
 from models.watchdog import Watchdog
 
 CUTOFF = 10
+NDCG, HR, VALUE_LOSS = f"valid_ndcg@{CUTOFF}", f"valid_hr@{CUTOFF}", "valid_value_loss"
+_VALUED = ("targets", "target_values", "target_value_weights")
 CHUNK_SCORES = 1 << 22  # scores that exist at once: 16 MB
 
 
@@ -39,12 +42,15 @@ class Validation:
         lanes: int,
         batch_size: int,
         cluster: Cluster,
+        objective: Objective,
         rank_seen: bool = False,
     ) -> None:
         """Args:
+        objective: what the loss of values is.
         rank_seen: whether items are ranked that the row shows the user to have seen before the target.
         """
-        self._model, self._content, self._cluster, self._rank_seen = model, content, cluster, rank_seen
+        self._model, self._content, self._cluster = model, content, cluster
+        self._objective, self._rank_seen = objective, rank_seen
         self._plan = plan_epoch(files, seed=0, epoch=0, lanes=lanes, batch_size=batch_size)
         self._states = tf.function(
             model.states, input_signature=[batch_signature(), tf.TensorSpec([None, model.config.dim], tf.float32)]
@@ -52,14 +58,16 @@ class Validation:
         self.rows = self._plan.rows
 
     def metrics(self, weights: Sequence[tf.Tensor], watchdog: Watchdog) -> dict[str, float]:
-        """NDCG@10 and HR@10 over all targets of the split, with `weights` in the model for so long; empty without rows."""
+        """NDCG@10 and HR@10 over all targets of the split, and the mean loss of values over those that have one, with `weights`
+        in the model for so long; empty without rows."""
         if not self.rows:
             return {}
         training = [tf.identity(v.value) for v in self._model.trainable_variables]
         assign(self._model, weights)
-        ((gain, hits, targets),) = self._sums(watchdog)
+        ((gain, hits, targets, loss, values),) = self._sums(watchdog)
         assign(self._model, training)
-        return {f"valid_ndcg@{CUTOFF}": gain / targets, f"valid_hr@{CUTOFF}": hits / targets}
+        of_values = {VALUE_LOSS: loss / values} if values else {}
+        return {NDCG: gain / targets, HR: hits / targets, **of_values}
 
     def weigh(self, transitions: Transitions, watchdog: Watchdog) -> tuple[Transitions, dict[str, float]]:
         """The transitions with the fading and weight of the highest NDCG@10 on top of the model as it is, the first of equals,
@@ -69,14 +77,15 @@ class Validation:
         choices = [transitions.fitted(fading, weight) for fading in FADINGS for weight in WEIGHTS]
         sums = self._sums(watchdog, choices)
         best = int(np.argmax(sums[:, 0]))
-        gain, hits, targets = sums[best]
+        gain, hits, targets, *_ = sums[best]
         metrics = {f"valid_whole_ndcg@{CUTOFF}": gain / targets, f"valid_whole_hr@{CUTOFF}": hits / targets}
         return choices[best], metrics
 
     def _sums(self, watchdog: Watchdog, choices: Sequence[Transitions | None] = (None,)) -> np.ndarray:
-        """(choices, 3) float64: sum of NDCG, of hits, and number of targets (at least 1), over the lanes of all workers."""
+        """(choices, 5) float64 over the lanes of all workers: sum of NDCG, of hits, and number of targets (at least 1); sum of
+        the loss of values, and their number."""
         lanes = self._cluster.lanes(self._plan.lanes)
-        sums = np.zeros((self._plan.lanes, len(choices), 3))
+        sums = np.zeros((self._plan.lanes, len(choices), 5))
         vectors = self._model.item_vectors(self._content)  # (items, dim)
         features = self._model.sizes.user_features
         with closing(Prefetched(lambda: lane_batches(self._plan, lanes, features))) as stream:
@@ -94,15 +103,26 @@ class Validation:
         targets, last = batch["targets"][row, place], last_items(batch["item_ids"], row, place)
         until = place * 0 if self._rank_seen else place + 1
         seen = [batch["item_ids"][r, :p] for r, p in zip(row, until, strict=True)]
-        scores, total = products(states, vectors.numpy()), np.zeros((len(choices), 3))
+        scores, total = products(states, vectors.numpy()), np.zeros((len(choices), 5))
         rows = max(CHUNK_SCORES // len(vectors), 1)
         for start in range(0, len(states), rows):
             part = slice(start, start + rows)
             product = scores(part)  # (rows, items)
             for sums, found in zip(total, _with_each(product, choices, last[part]), strict=True):
                 _, masked = ranks(found, targets[part], seen[part])
-                sums += [ndcg(masked, CUTOFF).sum(), hit_rate(masked, CUTOFF).sum(), len(masked)]
+                sums[:3] += [ndcg(masked, CUTOFF).sum(), hit_rate(masked, CUTOFF).sum(), len(masked)]
+        total[:, 3:] = self._value_sums(states, vectors, *[batch[name][row, place] for name in _VALUED])
         return total
+
+    def _value_sums(
+        self, states: np.ndarray, vectors: tf.Tensor, targets: np.ndarray, actual: np.ndarray, weights: np.ndarray
+    ) -> tuple[float, float]:
+        valued = (weights > 0) & (targets >= FIRST)
+        if not valued.any():
+            return 0.0, 0.0
+        predicted = self._model.values(states[valued], tf.gather(vectors, targets[valued]))
+        loss = self._objective.value(predicted, tf.constant(actual[valued]), tf.constant(weights[valued]))
+        return float(loss), float(weights[valued].sum())
 
 
 def _with_each(scores: np.ndarray, choices: Sequence[Transitions | None], last: np.ndarray) -> Iterator[np.ndarray]:

@@ -94,6 +94,25 @@ def test_the_validation_metric_is_the_mean_over_all_new_items_ranked_one_by_one(
     assert trained.metrics["valid_ndcg@10"] == pytest.approx(np.mean(gains), abs=1e-6)
 
 
+def test_the_validation_loss_of_values_is_the_mean_squared_error_of_one_by_one(tables, undisturbed):
+    spec, trained, _ = undisturbed
+    exported, errors = Exported.load(spec.export), []
+    vectors = exported.item_vectors(read_item_content(str(tables / "item_content"), 0, SIZES))
+    for row in sequence_rows(20, 8, split="valid"):
+        states = exported.states({i.name: np.array([row[i.name]], i.dtype) for i in HISTORY}, vectors)[0]
+        place = row["weights"].index(1.0)
+        predicted = exported.values(states[[place]], vectors[[row["targets"][place]]])[0]
+        errors.append((predicted - row["target_values"][place]) ** 2)
+    assert trained.metrics["valid_value_loss"] == pytest.approx(np.mean(errors), rel=1e-4)
+
+
+def test_weights_are_kept_by_what_they_are_to_be_good_at(tables, tmp_path):
+    trained, lines = run(training_spec(tables, tmp_path, epochs=6, keep_by="value", learning_rate=0.05, average=0.0))
+    losses, gains = ([e[name] for e in lines if e["step"] == "epoch"] for name in ("valid_value_loss", "valid_ndcg@10"))
+    assert trained.metrics["valid_value_loss"] == min(losses)
+    assert np.argmin(losses) != np.argmax(gains)  # or the test could not tell
+
+
 def test_weight_and_fading_of_transitions_are_the_best_on_validation_rows_ranked_one_by_one(tables, undisturbed):
     spec, trained, _ = undisturbed
     exported, table = Exported.load(spec.export), item_transitions().to_pylist()
