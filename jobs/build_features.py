@@ -18,6 +18,7 @@ import datetime
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -33,6 +34,7 @@ from features.windows import every_key, trailing_features
 from jobs.runtime.changes import changed_days, changed_groups, changed_rows
 from jobs.runtime.days import Days
 from jobs.runtime.job import Job, Run
+from jobs.runtime.side_by_side import side_by_side
 
 _FEW_DAYS = 3  # of so many days and fewer, features are made key by key, and not by a pass over the tiles
 
@@ -50,12 +52,15 @@ def build(run: Run) -> None:
     if stale is not None and not stale:
         run.keep()
         return
-    for entity in run.config.features.entities:
-        plan = _plan(run, entity, stale, as_of)
-        _write_tiles(run, entity, plan)
-        _replace(run, f"{entity}_features", _features(run, entity, plan, as_of), plan.features)
-        with run.step("leakage_guard", table=f"{entity}_features"):
-            _guard(run, entity, plan)
+    side_by_side(run.spark, [partial(_build, run, entity, stale, as_of) for entity in run.config.features.entities])
+
+
+def _build(run: Run, entity: str, stale: Days | None, as_of: datetime.date) -> None:
+    plan = _plan(run, entity, stale, as_of)
+    _write_tiles(run, entity, plan)
+    _replace(run, f"{entity}_features", _features(run, entity, plan, as_of), plan.features)
+    with run.step("leakage_guard", table=f"{entity}_features"):
+        _guard(run, entity, plan)
 
 
 # Which days

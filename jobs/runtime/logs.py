@@ -19,7 +19,9 @@ class JsonLog:
 
     def write(self, step: str, **fields: object) -> None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-        print(json.dumps({"time": now, **self.fields, "step": step, **fields}, default=str), file=sys.stderr, flush=True)
+        line = json.dumps({"time": now, **self.fields, "step": step, **fields}, default=str)
+        sys.stderr.write(f"{line}\n")  # in one piece, as other threads write lines, too
+        sys.stderr.flush()
 
     @contextmanager
     def step(self, name: str, **fields: object) -> Iterator[dict[str, Any]]:
