@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """How well values are told that the model has not seen, beside Spark ALS on the same ratings, in one run.
 
-    scripts/bench_ratings.py CONF [--share 0.2 | --first N] [--like 4] [--folder DIR] [--set KEY=VALUE ...]
+    scripts/bench_ratings.py CONF [--share 0.2 | --first N] [--like 4] [--orders 8] [--folder DIR] [--set KEY=VALUE ...]
 
 CONF has explicit values. A share of its rows, drawn at random, or its first N rows as they lie in the file (u1 of
-MovieLens-100k: 20000), are held out before anything reads them. The others, in a random order, since a random split knows no
-time, go through the jobs: cleaning, features (none), sequences, training, scoring. What the rating head says of a held-out user
-and item, from their vectors, is compared with the value. Prints one JSON line a figure: name, value, unit, peer, peer_value,
-ratio, goal.
+MovieLens-100k: 20000), are held out before anything reads them. The others go through the jobs: cleaning, features (none),
+sequences, training, scoring. A random split knows no time, so every user goes through them several times, as different users
+whose ratings come in different random orders; the same twentieth of the ratings comes last in each, and chooses the weights.
+What the rating head says of a held-out user and item, from their vectors, averaged over the orders, is compared with the value.
+Prints one JSON line a figure: name, value, unit, peer, peer_value, ratio, goal.
 """
 
 from __future__ import annotations
@@ -33,9 +34,12 @@ from models.exported import Exported
 SEED = 0
 RMSE_GOAL, LIKE_GOAL = 0.90, 0.75
 RANK, REGULARISATION = 16, 0.1  # of ALS: usual for ratings, not searched
+VALID = 0.05  # share of the known ratings that chooses the weights
+DAYS, DAY = 19, 86_400  # of made-up time, before the day of validation
 SETTINGS = {
     "training": {"keep_by": "value", "patience": 5, "batch_size": 32, "loss": {"next_item": 0.1, "value": 1.0}},
     "model": {"positions": "none", "convolution": 1, "request_context": False, "transitions": False},
+    "sequences": {"split": {"by": "global_time", "valid_from": "2000-01-20", "test_from": "2000-01-21"}},
     "scoring": {"top_k": 1},
 }
 
@@ -52,16 +56,29 @@ def ratings(source: EventSource) -> pl.DataFrame:
     return rows.with_columns(pl.col("user_id", "item_id").cast(pl.String), pl.col("value").cast(pl.Float64)).drop_nulls()
 
 
+def in_orders(known: pl.DataFrame, orders: int, rng: np.random.Generator) -> pl.DataFrame:
+    """The ratings of every user in so many orders, each a user of its own (`42/3`), with their second of made-up time."""
+    known, parts = known.with_columns(valid=pl.Series(rng.random(len(known)) < VALID)), []
+    of_user = ["user_id", "valid"]
+    for number in range(orders):
+        drawn = known[rng.permutation(len(known))]
+        share = pl.int_range(pl.len()).over(of_user) / pl.len().over(of_user)  # of the user's ratings that come before
+        second = pl.when("valid").then((DAYS + share) * DAY).otherwise(share * DAYS * DAY).cast(pl.Int64)
+        user = pl.format("{}/{}", "user_id", pl.lit(number))
+        parts.append(drawn.select(user.alias("user_id"), "item_id", "value", second.alias("second")))
+    return pl.concat(parts)
+
+
 def scenario(conf: str, folder: Path, like: float | None) -> Path:
     """CONF over the ratings that are known."""
     given = yaml.safe_load(Path(conf).read_text())
     events = {
         "path": str(folder / "known.parquet"), "format": "parquet", "event_type": "rate", "value": "explicit",
-        "columns": {"user_id": "user_id", "item_id": "item_id", "value": "value", "event_time": "order"},
+        "columns": {"user_id": "user_id", "item_id": "item_id", "value": "value", "event_time": "second"},
         "time": {"unit": "order", "start": "2000-01-01", "step_seconds": 1},
     }  # fmt: skip
-    source = {**given["source"], "events": events}
-    changed: dict[str, Any] = {"warehouse": str(folder / "warehouse"), "source": source, "features": {"user": [], "item": []}}
+    source = {"events": events, "items": given["source"].get("items")}
+    changed: dict[str, Any] = {"warehouse": str(folder / "warehouse"), "source": source, "features": {}, "clean": {}}
     for section, values in SETTINGS.items():
         changed[section] = given.get(section, {}) | values
     if like is not None:
@@ -71,16 +88,23 @@ def scenario(conf: str, folder: Path, like: float | None) -> Path:
     return path
 
 
-def told(folder: Path, held_out: pl.DataFrame) -> np.ndarray:
-    """What the rating head says of each row: z-scores, or logits; NaN where the user or the item has no vector."""
+def told(folder: Path, held_out: pl.DataFrame, orders: int) -> np.ndarray:
+    """What the rating head says of each row, mean over the orders: z-score or logit; NaN where user or item has no vector."""
     (card,) = (folder / "warehouse" / "_models").glob("*/card.json")
-    exported, vectors = Exported.load(card.parent, threads=2), {}
-    for entity in ("user", "item"):
-        rows = pl.read_delta(str(folder / "warehouse" / f"{entity}_vectors")).select(f"{entity}_id", "vector")
-        found = held_out.join(rows, f"{entity}_id", "left", maintain_order="left")["vector"]
-        width = len(rows["vector"][0])
-        vectors[entity] = np.array([v if v is not None else [np.nan] * width for v in found.to_list()], np.float32)
-    return exported.values(vectors["user"], vectors["item"])
+    exported = Exported.load(card.parent, threads=2)
+    tables = {e: pl.read_delta(str(folder / "warehouse" / f"{e}_vectors")) for e in ("user", "item")}
+    items, values = vectors(held_out, "item_id", tables["item"]), []
+    for number in range(orders):
+        users = held_out.select(user_id=pl.format("{}/{}", "user_id", pl.lit(number)))
+        values.append(exported.values(vectors(users, "user_id", tables["user"]), items))
+    return np.mean(values, axis=0)
+
+
+def vectors(rows: pl.DataFrame, key: str, table: pl.DataFrame) -> np.ndarray:
+    """(rows, dim) float32, NaN where the key has none."""
+    found = rows.join(table.select(key, "vector"), key, "left", maintain_order="left")["vector"]
+    none = [np.nan] * len(table["vector"][0])
+    return np.array([none if v is None else v for v in found.to_list()], np.float32)
 
 
 def z_score(folder: Path) -> tuple[float, float]:
@@ -112,6 +136,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.2)
     parser.add_argument("--first", type=int)
     parser.add_argument("--like", type=float, help="tell whether a value is at least this, and not the value")
+    parser.add_argument("--orders", type=int, default=8, help="in which every user's ratings come")
     parser.add_argument("--folder", type=Path, help="kept; a temporary one where none is given")
     parser.add_argument("--set", action="append", default=[])
     given = parser.parse_args()
@@ -124,14 +149,14 @@ def judge(given: argparse.Namespace, folder: Path) -> None:
     rows, rng = ratings(load(given.conf, []).source.events), np.random.default_rng(SEED)
     is_out = np.arange(len(rows)) < given.first if given.first else rng.random(len(rows)) < given.share
     known, held_out = rows.filter(~is_out), rows.filter(is_out)
-    known.with_columns(order=pl.Series(rng.permutation(len(known)))).write_parquet(folder / "known.parquet")
+    in_orders(known, given.orders, rng).write_parquet(folder / "known.parquet")
     path = scenario(given.conf, folder, given.like)
     sets = [part for option in given.set for part in ("--set", option)]
     for job in (clean_events, build_features, build_sequences, train_model, score_users):
         code = job.main(["--config", str(path), *sets])
         if code:
             raise SystemExit(f"{job.JOB.name} ended with {code}")
-    ours, theirs, actual = told(folder, held_out), by_als(known, held_out), held_out["value"].to_numpy()
+    ours, theirs, actual = told(folder, held_out, given.orders), by_als(known, held_out), held_out["value"].to_numpy()
     mean, std = z_score(folder)
     theirs = np.clip(np.where(np.isnan(theirs), mean, theirs), actual.min(), actual.max())
     if given.like is None:
