@@ -13,6 +13,7 @@ SMALL = (
     "model.dim=16",
     "sequences.max_length=16",
     "training.epochs=2",
+    "training.workers=1",  # the cluster has two
     "training.lanes=2",
     "training.batch_size=64",
     "training.warmup_steps=5",
