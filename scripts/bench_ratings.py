@@ -37,7 +37,7 @@ RANK, REGULARISATION = 16, 0.1  # of ALS: usual for ratings, not searched
 VALID = 0.05  # share of the known ratings that chooses the weights
 DAYS, DAY = 19, 86_400  # of made-up time, before the day of validation
 SETTINGS = {
-    "training": {"keep_by": "value", "patience": 5, "batch_size": 32, "loss": {"next_item": 0.1, "value": 1.0}},
+    "training": {"keep_by": "value", "patience": 5, "batch_size": 32, "loss": {"value": 1.0}},
     "model": {"positions": "none", "convolution": 1, "request_context": False, "transitions": False},
     "sequences": {"split": {"by": "global_time", "valid_from": "2000-01-20", "test_from": "2000-01-21"}},
     "scoring": {"top_k": 1},
