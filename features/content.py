@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -49,6 +51,20 @@ def user_content(users: DataFrame, labels: DataFrame, fields: Fields, fitted: Fi
     return _filled(content, ("user_id",), _empty(fields))
 
 
+def with_user_content(rows: DataFrame, content: DataFrame | None, fields: Fields) -> DataFrame:
+    """Adds `user_numbers`, `user_labels` and `user_label_weights`: zeros for a user without a row, empty without `fields`.
+
+    Args:
+        rows: with `user_id`.
+        content: rows of user_content; null where `fields` are none.
+    """
+    empty = {f"user_{name}": zero for name, zero in _empty(fields).items()}
+    if content is not None:
+        renamed = [F.col(name.removeprefix("user_")).alias(name) for name in empty]
+        return _filled(rows.join(content.select("user_id", *renamed), "user_id", "left"), rows.columns, empty)
+    return _filled(rows, rows.columns, empty)
+
+
 def _encoded(entities: DataFrame, key: str, fields: Fields, fitted: Fitted, vocabulary: DataFrame) -> DataFrame:
     """key, `numbers`, and where a field makes labels, `labels` and `label_weights`: null in rows without a label."""
     numbers = with_numbers(entities, fields, fitted).select(key, "numbers")
@@ -70,7 +86,7 @@ def _zeros(entries: int, type_: str) -> Column:
     return F.array_repeat(F.lit(0).cast(type_), entries)
 
 
-def _filled(rows: DataFrame, keys: tuple[str, ...], empty: dict[str, Column]) -> DataFrame:
+def _filled(rows: DataFrame, keys: Sequence[str], empty: dict[str, Column]) -> DataFrame:
     filled = [(F.coalesce(name, zero) if name in rows.columns else zero).alias(name) for name, zero in empty.items()]
     return rows.select(*keys, *filled)
 

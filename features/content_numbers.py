@@ -24,6 +24,15 @@ def width(fields: Fields) -> int:
     return sum(f.width for f in number_fields(fields))
 
 
+def number_names(fields: Fields) -> list[str]:
+    """What each entry of `numbers` is: price_log, price_known, title_and_text_0, ..."""
+    names = []
+    for f in number_fields(fields):
+        entries = f.scale if isinstance(f, Number) else range(f.width - 1)
+        names += [f"{f.name}_{entry}" for entry in (*entries, "known")]
+    return names
+
+
 def with_numbers(entities: DataFrame, fields: Fields, fitted: Fitted) -> DataFrame:
     """The rows with `numbers`, array<float> of `width` entries, in the fields' order; 0 where unknown. Never null."""
     columns, entries, df = entities.columns, [], entities

@@ -19,6 +19,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from features import vocabularies as v
+from features.content import with_user_content
 from features.declared_tables import model_features
 from features.errors import ContractError, NoInputError
 from features.fitted import Fitted
@@ -56,7 +57,9 @@ def build(run: Run) -> None:
     train = events.where(F.col("split") == "train")
     run.write("item_neighbours", item_neighbours(train, config.neighbours))
     run.write("item_transitions", item_transitions(train, vocabularies.items, config.transitions))
-    examples = training_examples(events, user_features, vocabularies, statistics, config).persist()
+    examples = training_examples(events, user_features, vocabularies, statistics, config)
+    fields = run.config.content.user
+    examples = with_user_content(examples, run.read("user_content") if fields else None, fields).persist()
     with run.step("examples"):
         rows = _account(run, events, examples)
     with run.step("leakage_guard"):

@@ -26,6 +26,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from features.content import with_user_content
 from features.declared_tables import model_features
 from features.errors import NoInputError
 from features.fallbacks import fallback_chains, with_fallbacks, without_candidates
@@ -35,7 +36,7 @@ from features.sequences import keep_types, latest_windows
 from features.vocabularies import FIRST, Vocabularies
 from jobs.runtime.job import Job, Run
 from jobs.runtime.shipping import ship, shipped, shipped_likeness
-from jobs.runtime.trained import Catalogue, Trained, as_trained, catalogue, likeness, newest_model
+from jobs.runtime.trained import Catalogue, Trained, as_trained, catalogue, likeness, newest_model, users_content
 from jobs.runtime.warehouse import equals
 from models.columns import histories, lists, ragged
 from models.transitions import LAST, padded
@@ -90,6 +91,7 @@ def _user_vectors(scoring: Scoring) -> DataFrame:
         scoring.as_of,
     )
     known = windows.where(F.exists("item_ids", lambda item: item >= FIRST))
+    known = with_user_content(known, users_content(run, scoring.trained), run.config.content.user)
     return known.mapInArrow(_encoder(scoring.model), "user_id string, vector array<float>")
 
 

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 
 from pyspark.sql import functions as F
 
+from features.content_numbers import number_names
 from features.declared_tables import model_features
 from features.errors import ContractError
 from features.scaling import z_scores
@@ -38,7 +39,6 @@ from models.spec import GATE, PinnedTable, TrainSpec
 
 READS = ("sequences", "item_content", "item_transitions", "label_vocabulary", "statistics", "projections")
 SECTIONS = ("sequences", "model", "training")
-GATES = f"{GATE}request_embedding/user_features/"  # and of those of user features, by number
 REPLAY = Option("--replay", "MODEL_ID", "trains a model again from what its row of `models` pins, and compares the weights")
 
 
@@ -84,12 +84,13 @@ def _sizes(run: Run) -> Sizes:
         F.max("index"), F.max(F.size("numbers")), F.max(F.size("categories")), F.max(F.size("labels"))
     ).head()  # fmt: skip
     examples = run.read("sequences").agg(
-        F.max(F.size("user_features") / F.col("length")), F.max(F.array_max(F.concat("item_ids", "targets")))
+        F.max(F.size("user_features") / F.col("length")), F.max(F.array_max(F.concat("item_ids", "targets"))),
+        F.max(F.size("user_numbers")), F.max(F.size("user_labels")),
     ).head()  # fmt: skip
     by_column = run.read("label_vocabulary").groupBy("column").agg(F.max("index").alias("last")).collect()
     labels = {row["column"]: row["last"] for row in by_column}
     last, numbers, categories, slots = content  # type: ignore[misc]
-    features, last_used = examples  # type: ignore[misc]
+    features, last_used, user_numbers, user_slots = examples  # type: ignore[misc]
     if last is None:
         raise ContractError("item_content: the table has no rows. Run build_sequences.")
     if (last_used or 0) > last:
@@ -107,15 +108,22 @@ def _sizes(run: Run) -> Sizes:
         max_length=run.config.sequences.max_length,
         item_labels=labels.get("item_content", FIRST - 1) + 1,
         item_label_slots=slots,
+        user_numbers=user_numbers or 0,
+        user_labels=labels.get("user_content", FIRST - 1) + 1,
+        user_label_slots=user_slots or 0,
     )
 
 
 def _named(run: Run, metrics: dict[str, float]) -> dict[str, float]:
-    """The metrics, gates of user features under the features' names."""
-    fitted = z_scores(run.read("statistics"), "user_features")
-    names = [name for name in model_features(run.config.features.user) if name in fitted]
-    of_features = {f"{GATES}{number}": f"{GATES}{name}" for number, name in enumerate(names)}
-    return {of_features.get(key, key): value for key, value in metrics.items()}
+    """The metrics, gates of numbers under the names of what was declared."""
+    fitted, content = z_scores(run.read("statistics"), "user_features"), run.config.content
+    numbers = {
+        "request_embedding/user_features": [n for n in model_features(run.config.features.user) if n in fitted],
+        "request_embedding/user_numbers": number_names(content.user),
+        "item_tower/numbers": number_names(content.item),
+    }
+    named = {f"{GATE}{part}/{i}": f"{GATE}{part}/{name}" for part, names in numbers.items() for i, name in enumerate(names)}
+    return {named.get(key, key): value for key, value in metrics.items()}
 
 
 def _row(run: Run, spec: TrainSpec, result: dict) -> tuple:

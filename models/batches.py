@@ -10,15 +10,14 @@ from contextlib import ExitStack, closing
 from typing import Generic, TypeVar
 
 from models.file_plan import EpochPlan
+from models.inputs import Sizes
 from models.stream import Batch, LaneReader
 
 T = TypeVar("T")
 _END = object()
 
 
-def lane_batches(
-    plan: EpochPlan, lanes: Sequence[int], user_features: int, first_step: int = 0
-) -> Generator[tuple[Batch, ...]]:
+def lane_batches(plan: EpochPlan, lanes: Sequence[int], sizes: Sizes, first_step: int = 0) -> Generator[tuple[Batch, ...]]:
     """For each step from `first_step` on, one batch for each of `lanes`, in their order.
 
     Raises:
@@ -31,8 +30,7 @@ def lane_batches(
         for length in plan.steps[first_step:]:
             if length not in readers:
                 readers[length] = [
-                    open_readers.enter_context(LaneReader(plan, length, lane, user_features, batches=taken[length]))
-                    for lane in lanes
+                    open_readers.enter_context(LaneReader(plan, length, lane, sizes, batches=taken[length])) for lane in lanes
                 ]
             batches = tuple(reader.next_batch() for reader in readers[length])
             left[length] -= 1

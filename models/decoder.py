@@ -10,7 +10,7 @@ from models.blocks import DecoderBlock
 from models.config import ModelConfig
 from models.fusion import Fusion, GatedNumbers
 from models.inputs import GAP_BUCKETS, Sizes
-from models.layers import Dropout, Positions, derive, embedding, norm
+from models.layers import Dropout, Positions, derive, embedding, mean_labels, norm
 from models.trace import Trace, under
 
 HOURS, WEEKDAYS = 25, 8  # 0 padding, 1 + hour; 0 padding, 1 (Sunday) to 7
@@ -23,11 +23,19 @@ class RequestEmbedding(keras.layers.Layer):
         super().__init__(name=name)
         own = derive(seed, name)
         self.scale = config.dim**0.5
-        self.width = sizes.user_features
+        self.sizes = sizes
         rows = {"request_gaps": GAP_BUCKETS, "request_hours": HOURS, "request_weekdays": WEEKDAYS}
         self.context = {n: embedding(r, config.dim, own, n) for n, r in rows.items()} if config.request_context else {}
-        self.features = GatedNumbers(config.gates, self.width, config.dim, own, "features") if self.width else None
-        self.fusion = Fusion(config.gates, 1 + len(self.context) + (self.features is not None), own)
+        self.numbers = {  # of the user, those of the day and those that stay
+            name: GatedNumbers(config.gates, width, config.dim, own, layer)
+            for name, width, layer in (
+                ("user_features", sizes.user_features, "features"),
+                ("user_numbers", sizes.user_numbers, "user_numbers"),
+            )
+            if width
+        }
+        self.labels = embedding(sizes.user_labels, config.dim, own, "user_labels") if sizes.user_label_slots else None
+        self.fusion = Fusion(config.gates, 1 + len(self.context) + len(self.numbers) + (self.labels is not None), own)
         self.positions = Positions(config, sizes.max_length, own)
         self.dropout = Dropout(config.dropout, own)
 
@@ -43,17 +51,21 @@ class RequestEmbedding(keras.layers.Layer):
         Args:
             items: (batch, length, dim), vectors of the last event's item before each request.
             history: request_gaps, request_hours, request_weekdays (batch, length) int32;
-                user_features (batch, length * user_features) float32, row by row, read only where there are any.
+                user_features (batch, length * user_features) float32, row by row; user_numbers, user_labels and
+                user_label_weights, (batch, their number), of the user at every position. Read only where there are any.
         """
-        shape = tf.shape(items)
+        shape, length = tf.shape(items), tf.shape(items)[1]
         own = under(trace, self.name)
         # A token without the last event learns half as fast.
         parts = {"item": tf.reshape(items, [-1, items.shape[-1]])}  # each (batch * length, dim)
         for name, layer in self.context.items():
             parts[name] = layer(tf.reshape(history[name], [-1]))
-        if self.features is not None:
-            features = tf.reshape(history["user_features"], [-1, self.width])
-            parts["user_features"] = self.features(features, trace=under(own, "user_features"))
+        for name, gated in self.numbers.items():
+            rows = history[name] if name == "user_features" else tf.repeat(history[name], length, axis=0)
+            parts[name] = gated(tf.reshape(rows, [-1, getattr(self.sizes, name)]), trace=under(own, name))
+        if self.labels is not None:
+            labels = mean_labels(self.labels, history["user_labels"], history["user_label_weights"])  # (batch, dim)
+            parts["user_labels"] = tf.repeat(labels, length, axis=0)
         requests = tf.reshape(self.fusion(parts, trace=own), shape)
         return self.dropout(self.positions(requests * self.scale), seed=seed)
 

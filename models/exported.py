@@ -58,8 +58,8 @@ class Exported:
         """The user's vector at each position, (batch, length, dim) float32; meaningless at padding.
 
         Args:
-            history: the arrays of models.inputs.HISTORY, each (batch, length); user_features (batch, length * features)
-                or (batch, length, features). More are ignored.
+            history: the arrays of models.inputs.HISTORY, each (batch, entries); user_features may be
+                (batch, length, features) too. More are ignored.
             item_vectors: (items, dim) float32, of `item_vectors`.
         """
         inputs = {i.name: _flat(np.asarray(history[i.name], i.dtype)) for i in HISTORY}

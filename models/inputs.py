@@ -15,11 +15,17 @@ GAP_BUCKETS = 32  # 0 padding or no event before, else 1 + floor(log2(1 + second
 
 @dataclass(frozen=True)
 class Input:
-    """`per_position` is how many numbers stand at one position; `user_features` has as many as there are features."""
+    """`width` is the field of Sizes that says how many numbers stand at one position, or in the whole row; null: one."""
 
     name: str
     dtype: type
-    per_position: int | None = 1
+    width: str | None = None
+    whole_row: bool = False  # it tells of the user, not of a position
+
+    def entries(self, length: int, sizes: Sizes) -> int:
+        """How many numbers a row of `length` positions has."""
+        width = 1 if self.width is None else int(getattr(sizes, self.width))
+        return width if self.whole_row else length * width
 
 
 # What is known when the recommendation is asked for; the exported encoder takes these and nothing else.
@@ -31,7 +37,10 @@ HISTORY = (
     Input("request_gaps", np.int32),
     Input("request_hours", np.int32),
     Input("request_weekdays", np.int32),
-    Input("user_features", np.float32, per_position=None),
+    Input("user_features", np.float32, "user_features"),
+    Input("user_numbers", np.float32, "user_numbers", whole_row=True),
+    Input("user_labels", np.int32, "user_label_slots", whole_row=True),
+    Input("user_label_weights", np.float32, "user_label_slots", whole_row=True),
 )
 # What came next.
 TARGETS = (
@@ -55,6 +64,9 @@ class Sizes:
     max_length: int
     item_labels: int = FIRST  # of the vocabulary of further labels
     item_label_slots: int = 0  # label slots per item in `item_content.labels`
+    user_numbers: int = 0  # numbers per user in `user_content.numbers`
+    user_labels: int = FIRST  # of the vocabulary of labels of users
+    user_label_slots: int = 0  # label slots per user in `user_content.labels`
 
 
 @dataclass(frozen=True)

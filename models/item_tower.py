@@ -8,7 +8,7 @@ import tensorflow as tf
 from models.config import ModelConfig
 from models.fusion import Fusion, GatedNumbers
 from models.inputs import PADDING, Sizes
-from models.layers import derive, embedding
+from models.layers import derive, embedding, mean_labels
 from models.trace import Trace, under
 
 
@@ -57,7 +57,7 @@ class ItemTower(keras.layers.Layer):
         if self.numbers is not None:
             parts["numbers"] = self.numbers(numbers, trace=under(own, "numbers"))
         if self.labels is not None:
-            parts["labels"] = tf.reduce_sum(self.labels(labels) * label_weights[:, :, None], axis=1)
+            parts["labels"] = mean_labels(self.labels, labels, label_weights)
         return self.fusion(parts, trace=own)
 
 

@@ -32,6 +32,17 @@ def embedding(rows: int, dim: int, seed: int, name: str, stddev: float = QUIET) 
     return keras.layers.Embedding(rows, dim, embeddings_initializer=initial, name=name)
 
 
+def mean_labels(layer: keras.layers.Embedding, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """(n, dim): the sum over columns of labels of the mean embedding of each.
+
+    Args:
+        labels: (n, slots) int32, 0 padding.
+        weights: (n, slots) float32, of each label in its column's mean; 0 at padding.
+    """
+    embeddings = layer(labels)  # (n, slots, dim)
+    return tf.reduce_sum(embeddings * tf.cast(weights, embeddings.dtype)[:, :, None], axis=1)
+
+
 def norm(name: str) -> keras.layers.LayerNormalization:
     return keras.layers.LayerNormalization(epsilon=EPSILON, name=name)
 

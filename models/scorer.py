@@ -15,7 +15,8 @@ from models.ranking import Scores, best_items, products
 
 ITEM_VECTORS = "item_vectors.npy"  # beside the export, so that every process of a machine maps the same pages
 _ROWS = 64  # of one pass: the attention weights of 64 rows of 200 events stay near the cache
-_LABELS = {"item_ids": "items", "event_types": "event_types"}  # input to the field of Sizes that bounds it
+# Input to the field of Sizes that bounds it.
+_LABELS = {"item_ids": "items", "event_types": "event_types", "user_labels": "user_labels"}
 
 
 class Scorer:
@@ -28,7 +29,7 @@ class Scorer:
     def __init__(self, exported: Exported, items: np.ndarray) -> None:
         self.exported, self.items = exported, items
         sizes = exported.card["sizes"]
-        # The vocabulary of items may have grown since: their vectors come from content. A new event type has none.
+        # The vocabulary of items may have grown since: their vectors come from content. A new type or label has none.
         self._bounds = {name: len(items) if field == "items" else int(sizes[field]) for name, field in _LABELS.items()}
 
     @classmethod
@@ -42,7 +43,7 @@ class Scorer:
         Padding beyond a block's longest row is cut off: it costs as much as events do, and changes nothing.
 
         Args:
-            rows: the arrays of models.inputs.HISTORY, each (batch, length); user_features (batch, length * features).
+            rows: the arrays of models.inputs.HISTORY, each (batch, entries).
             events: (batch,) int, positions of each row that hold an event.
         Yields:
             (numbers of the block's rows (n,), states (n, longest, dim)).
@@ -81,8 +82,9 @@ class Scorer:
     def _cut(self, rows: dict[str, np.ndarray], block: np.ndarray, length: int) -> dict[str, np.ndarray]:
         cut = {}
         for given in HISTORY:
-            per_position = rows[given.name].shape[1] // rows["item_ids"].shape[1]
-            values = rows[given.name][block, : length * per_position]
+            values = rows[given.name][block]
+            if not given.whole_row:
+                values = values[:, : length * (values.shape[1] // rows["item_ids"].shape[1])]
             bound = self._bounds.get(given.name)
             cut[given.name] = values if bound is None else np.where(values < bound, values, UNKNOWN)
         return cut

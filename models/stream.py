@@ -16,7 +16,7 @@ from petastorm import make_batch_reader
 
 from models.errors import StreamError
 from models.file_plan import EpochPlan, Part, generator
-from models.inputs import HISTORY, TARGETS, Input
+from models.inputs import HISTORY, TARGETS, Input, Sizes
 
 Batch = dict[str, np.ndarray]
 
@@ -24,7 +24,7 @@ Batch = dict[str, np.ndarray]
 class LaneReader(AbstractContextManager["LaneReader"]):
     """Batches of one length bucket of one lane, from one position of the plan on.
 
-    Each batch holds, for every input, (rows, length) numbers, or (rows, length * features) for `user_features`.
+    Each batch holds, for every input, (rows, entries) numbers, as many as the input has for the bucket's length.
     The last batch, and all after it, are filled up with rows of zeros, whose weights are zero too.
     """
 
@@ -33,17 +33,17 @@ class LaneReader(AbstractContextManager["LaneReader"]):
         plan: EpochPlan,
         length: int,
         lane: int,
-        user_features: int,
+        sizes: Sizes,
         *,
         batches: int = 0,
         inputs: Sequence[Input] = (*HISTORY, *TARGETS),
     ):
         """Args:
-        user_features: numbers per position of `user_features`.
+        sizes: of the inputs.
         batches: how many batches of this bucket are already taken.
         """
         self._plan, self._length, self._inputs = plan, length, inputs
-        self._features, self._batch = user_features, plan.batch[length]
+        self._batch, self._entries = plan.batch[length], {i.name: i.entries(length, sizes) for i in inputs}
         self._parts = plan.parts_from(length, lane, batches)
         self._reader = self._open() if self._parts else None
         self._rows = self._lane_rows()
@@ -145,24 +145,21 @@ class LaneReader(AbstractContextManager["LaneReader"]):
 
     def _checked(self, column: Input, rows: np.ndarray) -> np.ndarray:
         """`rows`; refused where type or length are not the bucket's."""
-        width = self._width(column)
+        entries = self._entries[column.name]
         if rows.dtype != column.dtype:
             raise StreamError(
                 f"{self._parts[0].file.uri} or a file beside it: {column.name} must be {np.dtype(column.dtype)} without nulls. "
                 f"Received {rows.dtype}."
             )
-        if rows.ndim != 2 or rows.shape[1] != self._length * width:
+        if rows.ndim != 2 or rows.shape[1] != entries:
             raise StreamError(
-                f"{self._parts[0].file.uri} or a file beside it: {column.name} must have {self._length * width} entries, "
+                f"{self._parts[0].file.uri} or a file beside it: {column.name} must have {entries} entries, "
                 f"as the length bucket is {self._length}. Received {rows.shape[1:]}."
             )
         return rows
 
-    def _width(self, column: Input) -> int:
-        return self._features if column.per_position is None else column.per_position
-
     def _empty(self) -> Batch:
-        return {i.name: np.zeros((0, self._length * self._width(i)), i.dtype) for i in self._inputs}
+        return {i.name: np.zeros((0, self._entries[i.name]), i.dtype) for i in self._inputs}
 
 
 def _url(uri: str) -> str:

@@ -149,8 +149,8 @@ class TrainingRun:
         """The rest of the epoch that the run stands in, then its validation and its checkpoint."""
         number, first = divmod(self.step, self._steps_per_epoch)
         start, lanes = time.monotonic(), self._cluster.lanes(self._spec.lanes)
-        features, before = self._spec.sizes.user_features, self._state["sums"].numpy()
-        with closing(Prefetched(lambda: lane_batches(self._plan(number), lanes, features, first))) as stream:
+        sizes, before = self._spec.sizes, self._state["sums"].numpy()
+        with closing(Prefetched(lambda: lane_batches(self._plan(number), lanes, sizes, first))) as stream:
             for batches in stream:
                 sums = self._stepper.run(batches, lanes, self._spec.training.seed)
                 self._state["sums"].assign_add(tf.cast(sums, tf.float64))
@@ -260,7 +260,7 @@ class TrainingRun:
     def _sample(self) -> Batch:
         """Real rows of the table."""
         plan = plan_epoch(self._files, seed=0, epoch=0, lanes=1, batch_size=SAMPLE_ROWS)
-        with closing(lane_batches(plan, [0], self._spec.sizes.user_features)) as stream:
+        with closing(lane_batches(plan, [0], self._spec.sizes)) as stream:
             (sample,) = next(stream)
         return sample
 

@@ -51,8 +51,8 @@ class Recommender(keras.layers.Layer):
         """The user's vector at each position, as of the request that follows the position's event.
 
         Args:
-            history: the tensors of models.inputs.HISTORY, each (batch, length) but for
-                user_features (batch, length * sizes.user_features); more are ignored.
+            history: the tensors of models.inputs.HISTORY, each (batch, entries), as many as Input.entries says;
+                more are ignored.
             item_vectors: (items, dim), of the item tower.
             trace: gets the weights of every attention, (batch, heads, length, length), as
                 encoder/block_0/self_attention, and the gates, (batch * length,), as event_embedding/gap.
@@ -81,7 +81,7 @@ class Recommender(keras.layers.Layer):
         """Each loss as its weighted sum and the sum of its weights, both () float32.
 
         Args:
-            batch: the tensors of models.inputs.HISTORY and TARGETS, each (batch, length).
+            batch: the tensors of models.inputs.HISTORY and TARGETS, each (batch, entries).
             objective: what the losses are.
         Returns:
             next_item, over positions whose target is a real item; value, over positions whose target has a value.
@@ -135,7 +135,7 @@ def computing_in(precision: str, config: ModelConfig, sizes: Sizes, seed: int = 
 
 def _smallest(sizes: Sizes) -> tuple[dict[str, tf.Tensor], ItemContent]:
     """One example of one padded position, and content of zeros."""
-    batch = {i.name: tf.zeros([1, i.per_position or sizes.user_features], i.dtype) for i in (*HISTORY, *TARGETS)}
+    batch = {i.name: tf.zeros([1, i.entries(1, sizes)], i.dtype) for i in (*HISTORY, *TARGETS)}
     content: dict[str, np.ndarray] = {i.name: np.zeros((sizes.items, getattr(sizes, i.width)), i.dtype) for i in CONTENT}
     return batch, ItemContent(**content, train_events=np.zeros(sizes.items, np.int64))
 

@@ -87,8 +87,7 @@ class Validation:
         lanes = self._cluster.lanes(self._plan.lanes)
         sums = np.zeros((self._plan.lanes, len(choices), 5))
         vectors = self._model.item_vectors(self._content)  # (items, dim)
-        features = self._model.sizes.user_features
-        with closing(Prefetched(lambda: lane_batches(self._plan, lanes, features))) as stream:
+        with closing(Prefetched(lambda: lane_batches(self._plan, lanes, self._model.sizes))) as stream:
             for number, batches in enumerate(stream):
                 for lane, batch in zip(lanes, batches, strict=True):
                     sums[lane] += self._judge(batch, vectors, choices)

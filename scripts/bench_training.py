@@ -33,7 +33,7 @@ from models.batches import lane_batches
 from models.columns import matrix
 from models.delta_log import TableFile, training_files
 from models.file_plan import plan_epoch
-from models.inputs import HISTORY, TARGETS
+from models.inputs import HISTORY, TARGETS, Sizes
 
 ROOT = Path(__file__).resolve().parent.parent
 TORCH = ROOT / "scripts" / "bench_training_torch.py"
@@ -113,12 +113,12 @@ def workers(config: str, sets: Sequence[str]) -> None:
     figure("target positions a second of two workers with one thread each", two, "1/s", 1.8, "one such worker", one, two / one)
 
 
-def stream(files: Sequence[TableFile], features: int) -> None:
+def stream(files: Sequence[TableFile], sizes: Sizes) -> None:
     """Every row of the training split, through the stream and through pyarrow, one after the other, the better of two."""
     plan = plan_epoch(files, seed=0, epoch=0, lanes=1, batch_size=128)
 
     def ours() -> None:
-        with closing(lane_batches(plan, [0], features)) as batches:
+        with closing(lane_batches(plan, [0], sizes)) as batches:
             for _ in batches:
                 pass
 
@@ -162,8 +162,9 @@ def main() -> None:
     if "workers" in given.only:
         workers(given.config, given.sets)
     if "stream" in given.only:
-        row = read(files[0], ["user_features", "item_ids"])
-        stream(files, row[0].shape[1] // row[1].shape[1])
+        widths = dict(zip(COLUMNS, (rows.shape[1] for rows in read(files[0], COLUMNS)), strict=True))
+        features, numbers, labels = widths["user_features"] // widths["item_ids"], widths["user_numbers"], widths["user_labels"]
+        stream(files, Sizes(0, 0, 0, features, 0, 0, 0, user_numbers=numbers, user_label_slots=labels))
 
 
 if __name__ == "__main__":

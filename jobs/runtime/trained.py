@@ -9,6 +9,7 @@ import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from features.content import user_content
 from features.content_config import has_categories
 from features.content_numbers import width
 from features.declared_tables import model_features
@@ -106,6 +107,8 @@ def _check_sizes(run: Run, trained: Trained) -> None:
         "item_categories": config.max_categories if has_categories(content) else 0,
         "item_numbers": width(content),
         "item_label_slots": label_slots(content),
+        "user_numbers": width(run.config.content.user),
+        "user_label_slots": label_slots(run.config.content.user),
     }
     found = {name: sizes.get(name) for name in expected}  # an export of an earlier version lacks what came later
     wrong = [f"{name}={found[name]}, the scenario has {value}" for name, value in expected.items() if found[name] != value]
@@ -172,9 +175,22 @@ def _content_today(run: Run, trained: Trained) -> DataFrame:
     if not refitted:
         return run.read("item_content")
     run.log("content_encoded_as_trained", refitted=refitted)
+    return encoded(run, item_contents(run), _fitted(run, trained, "item_content")).withColumn(
+        "train_events", F.lit(0).cast("bigint")
+    )
+
+
+def users_content(run: Run, trained: Trained) -> DataFrame | None:
+    """Rows of user_content of today's users, by the numbers that the model was trained with; None: nothing is declared."""
+    fields = run.config.content.user
+    if not fields:
+        return None
+    return user_content(run.read("users"), run.read("label_vocabulary"), fields, _fitted(run, trained, "user_content"))
+
+
+def _fitted(run: Run, trained: Trained, owner: str) -> Fitted:
     projections = as_trained(run, trained, "projections") if "projections" in trained.inputs else None
-    fitted = Fitted("item_content", as_trained(run, trained, "statistics"), projections)
-    return encoded(run, item_contents(run), fitted).withColumn("train_events", F.lit(0).cast("bigint"))
+    return Fitted(owner, as_trained(run, trained, "statistics"), projections)
 
 
 def _is_refitted(run: Run, trained: Trained, name: str) -> bool:

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from features.content_config import ContentConfig, label_fields, number_fields
 from features.content_fields import Bucket, Cross, Labels, Number, Text, Vector
+from features.content_numbers import number_names
 
 EVERYTHING = {
     "item": [
@@ -30,6 +31,14 @@ def test_what_is_declared_is_read_and_written_in_the_same_words():
     assert [f.name for f in label_fields(config.item)] == ["tags", "brand", "price_bucket", "categories_x_price_bucket"]
     assert [f.name for f in number_fields(config.item)] == ["price", "age", "title_and_text", "media"]
     assert config.attributes("item") == {"brand"}
+
+
+def test_each_number_has_a_name():
+    names = number_names(ContentConfig.model_validate(EVERYTHING).item)
+    assert names == [
+        "price_log", "price_quantile", "price_known", "age_min_max", "age_known",
+        *[f"title_and_text_{n}" for n in range(4)], "title_and_text_known", "media_0", "media_1", "media_known",
+    ]  # fmt: skip
 
 
 def test_the_example_in_the_documentation_is_accepted():

@@ -30,7 +30,7 @@ SOURCE = {
     "events": {"path": "none", "columns": {"user_id": "u", "item_id": "i", "event_time": "t"}},
     "users": {"path": "none", "columns": {"user_id": "u", "segment": "s", "age": "a"}},
 }
-TABLES = ("label_vocabulary", "statistics", "projections", "item_content", "user_content")
+TABLES = ("label_vocabulary", "statistics", "projections", "item_content", "user_content", "sequences")
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +72,16 @@ def test_users_who_are_cold_have_content_too(house):
     assert {user: [labels[n] for n in row["labels"]] for user, row in rows.items()} == {
         "u0": ["segment=DE"], "u1": ["segment=FR"], "cold": ["segment=PL"],
     }  # fmt: skip
+
+
+def test_each_sequence_carries_what_is_known_of_its_user(house):
+    known = {row["user_id"]: row for row in house.table("user_content").collect()}
+    rows = house.table("sequences").collect()
+    assert {row["user_id"] for row in rows} == {"u0", "u1", "u2", "u3"}  # the last two are not in `users`
+    for row in rows:
+        user = known.get(row["user_id"])
+        expected = (user["numbers"], user["labels"], user["label_weights"]) if user else ([0, 0], [0], [0])
+        assert (row["user_numbers"], row["user_labels"], row["user_label_weights"]) == expected
 
 
 def test_a_forced_run_leaves_the_same_rows(house):

@@ -10,8 +10,8 @@ from tests.scenario import Scenario
 TABLES = (
     "events", "quarantine", "items", "users", "statistics", "user_days", "item_days", "user_features", "item_features",
     "feature_statistics", "feature_selection",
-    "item_vocabulary", "user_vocabulary", "label_vocabulary", "item_content", "item_neighbours", "item_transitions",
-    "sequences", "models",
+    "item_vocabulary", "user_vocabulary", "label_vocabulary", "item_content", "user_content", "item_neighbours",
+    "item_transitions", "sequences", "models",
     "item_vectors", "user_vectors", "recommendations", "metrics",
 )  # fmt: skip
 
@@ -26,6 +26,14 @@ def test_a_pipeline_run_again_writes_nothing(spark: SparkSession, pipeline: Scen
     assert None not in before.values()
     assert run_pipeline.main(pipeline.arguments()) == 0
     assert versions(spark, pipeline) == before
+
+
+def test_the_model_says_by_name_how_much_it_listens_to_what_is_declared(spark: SparkSession, pipeline: Scenario) -> None:
+    (row,) = spark.read.format("delta").load(Warehouse(spark, str(pipeline.warehouse)).path("models")).collect()
+    gates = {name.removeprefix("gate ") for name in row["metrics"] if name.startswith("gate ")}
+    assert {f"item_tower/numbers/{n}" for n in ("price_log", "price_quantile", "year_z_score", "title_and_text_0")} <= gates
+    assert {f"request_embedding/user_numbers/age_{n}" for n in ("z_score", "known")} <= gates
+    assert {"request_embedding/user_labels", "request_embedding/user_features/value_mean_90d"} <= gates
 
 
 def test_the_first_job_that_fails_ends_the_pipeline_with_its_code(

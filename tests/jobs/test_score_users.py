@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from features.sequences import latest_windows
 from features.vocabularies import Vocabularies
 from jobs import score_users
-from models.inputs import FIRST, HISTORY
+from models.inputs import FIRST, HISTORY, PADDING, UNKNOWN
 from models.transformer import Recommender
 from tests.contents import contents
 from tests.jobs import tiny_warehouse as tw
@@ -30,9 +30,16 @@ WALKS = {
     "stranger": ["gone"],  # an item that the vocabulary does not know
 }
 USERS = [
-    tw.user("u1", "young"), tw.user("u2", "young"), tw.user("u3", "old"),
+    tw.user("u1", "young", 20.0), tw.user("u2", "young"), tw.user("u3", "new", 50.0),
     tw.user("cold_young", "young"), tw.user("cold_alone", "nobody else"), tw.user("cold_plain"),
 ]  # fmt: skip
+# What is known of them: age as z-score and whether it is known, the segment (one that came later is unknown), its weight.
+KNOWN_OF = {
+    "u1": {"user_numbers": [-1, 1], "user_labels": [2], "user_label_weights": [1]},
+    "u2": {"user_numbers": [0, 0], "user_labels": [2], "user_label_weights": [1]},
+    "u3": {"user_numbers": [2, 1], "user_labels": [UNKNOWN], "user_label_weights": [1]},
+    "saw_everything": {"user_numbers": [0, 0], "user_labels": [PADDING], "user_label_weights": [0]},  # not in `users`
+}
 TABLES = ("item_vectors", "user_vectors", "recommendations")
 TOP_K = 3
 
@@ -74,7 +81,8 @@ def test_vectors_are_those_of_the_trained_model(scored: Tiny, untouched: tuple[T
     frames = (scored.table("user_features"), named, scored.table("statistics"))
     windows = latest_windows(scored.table("events"), *frames, scored.scenario.sequences, AS_OF).collect()
     windows = [row for row in windows if row["user_id"] != "stranger"]
-    rows = {i.name: np.array([row[i.name] for row in windows], i.dtype) for i in HISTORY}
+    found = [row.asDict() | KNOWN_OF[row["user_id"]] for row in windows]
+    rows = {i.name: np.array([row[i.name] for row in found], i.dtype) for i in HISTORY}
     states, items = tw.states_of(untouched[1], scored, rows)
     users = _vectors(scored, "user")
     assert users.keys() == {row["user_id"] for row in windows} == WALKS.keys() - {"stranger"}

@@ -76,8 +76,8 @@ def item(item_id: str, categories: Sequence[str] = ("a",), price: float = 1.0) -
     }  # fmt: skip
 
 
-def user(user_id: str, segment: str | None = None) -> dict[str, Any]:
-    return {"user_id": user_id, "segment": segment, "age": None, "age_imputed": False, "attributes": {}}
+def user(user_id: str, segment: str | None = None, age: float | None = None) -> dict[str, Any]:
+    return {"user_id": user_id, "segment": segment, "age": age, "age_imputed": False, "attributes": {}}
 
 
 def history(items: Sequence[int], length: int) -> dict[str, list]:
@@ -87,6 +87,7 @@ def history(items: Sequence[int], length: int) -> dict[str, list]:
     return {
         "item_ids": [*items, *padding], "event_types": [2 * x for x in ones], "values": [0.0] * length, "gaps": ones,
         "request_gaps": ones, "request_hours": ones, "request_weekdays": ones, "user_features": [0.0] * length,
+        "user_numbers": [0.0, 0.0], "user_labels": [0], "user_label_weights": [0.0],
     }  # fmt: skip
 
 
@@ -106,7 +107,11 @@ def _scenario(root: Path) -> dict[str, Any]:
     return {
         "name": "tiny",
         "warehouse": str(root / "warehouse"),
-        "source": {"events": {"path": "e.csv", "format": "csv", "columns": columns}},
+        "source": {
+            "events": {"path": "e.csv", "format": "csv", "columns": columns},
+            "users": {"path": "u.csv", "columns": {"user_id": "u", "segment": "s", "age": "a"}},
+        },
+        "content": {"user": [{"labels": "segment"}, {"number": "age"}]},
         "sequences": {"max_length": MAX_LENGTH, "min_length": 2, "max_categories": CATEGORIES},
         "features": {"user": [{"count": "events", "days": [7]}], "item": [{"count": "events", "days": [7]}]},
         "scoring": {"top_k": 3},
@@ -134,10 +139,17 @@ def make(
     days = {(e["user_id"], e["date"]) for e in events} | {(u, as_of) for u in walks}
     features = [{"user_id": u, "date": d, "month": f"{d:%Y-%m}", "events_count_7d": 1} for u, d in sorted(days)]
     tiny.write("user_features", features)
-    fitted = {"owner": "user_features", "column": "events_count_7d", "group": "", "label": None, "fitted_until": DAY0}
-    tiny.write("statistics", [fitted | {"statistic": s, "number": n} for s, n in (("mean", 0.5), ("std", 2.0))])
+    fitted = {"group": "", "label": None, "fitted_until": DAY0}
+    numbers = {("user_features", "events_count_7d"): (0.5, 2.0), ("user_content", "age"): (30.0, 10.0)}
+    rows = [
+        fitted | {"owner": owner, "column": column, "statistic": s, "number": n}
+        for (owner, column), of in numbers.items()
+        for s, n in zip(("mean", "std"), of, strict=True)
+    ]
+    tiny.write("statistics", rows)
     tiny.write("user_vocabulary", [{"user_id": u, "index": n} for n, u in enumerate(walks, FIRST)])
     labels = [("event_type", "view", 2), ("categories", "a", 2), ("categories", "b", 3)]
+    labels += [("user_content", "segment=young", 2), ("user_content", "segment=old", 3)]
     tiny.write("label_vocabulary", [dict(zip(("column", "label", "index"), label, strict=True)) for label in labels])
     write_vocabulary(tiny, items, walks)
     pair = {"item_id": items[-2], "rank": 1, "neighbour_id": items[0], "users": 3, "similarity": 0.75}
@@ -193,7 +205,7 @@ def with_model(tiny: Tiny, model_id: str = "m1", seed: int = 7) -> Recommender:
     content = content_of(tiny)
     sizes = Sizes(
         items=len(content.train_events), categories=4, event_types=3, user_features=1, item_numbers=4,
-        item_categories=CATEGORIES, max_length=MAX_LENGTH,
+        item_categories=CATEGORIES, max_length=MAX_LENGTH, user_numbers=2, user_labels=4, user_label_slots=1,
     )  # fmt: skip
     model = Recommender(ModelConfig(dim=8, dropout=0.0), sizes, seed=seed)
     folder = tiny.root / "exports" / model_id

@@ -12,7 +12,7 @@ from models.transformer import Recommender
 CONFIG = ModelConfig(dim=16, heads=2)
 SIZES = Sizes(
     items=20, categories=6, event_types=4, user_features=3, item_numbers=4, item_categories=3, max_length=6, item_labels=7,
-    item_label_slots=2,
+    item_label_slots=2, user_numbers=2, user_labels=5, user_label_slots=3,
 )  # fmt: skip
 SEED = (7, 11)  # of dropout, where a test does not care which
 
@@ -42,7 +42,18 @@ def batch(events: tuple[int, ...] = (6, 3, 1), length: int = 6, sizes: Sizes = S
     arrays |= {name: (rng.normal(size=shape) * real).astype(np.float32) for name in ("values", "target_values")}
     arrays |= {name: real.astype(np.float32) for name in ("weights", "target_value_weights")}
     features = rng.normal(size=(*shape, sizes.user_features)) * real[:, :, None]
-    return arrays | {"user_features": features.reshape(len(events), length * sizes.user_features).astype(np.float32)}
+    arrays |= {"user_features": features.reshape(len(events), length * sizes.user_features).astype(np.float32)}
+    return arrays | user_content(len(events), sizes, rng)
+
+
+def user_content(rows: int, sizes: Sizes, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """What is known of the user of each row."""
+    labels = rng.integers(0, sizes.user_labels, (rows, sizes.user_label_slots))
+    return {
+        "user_numbers": rng.normal(size=(rows, sizes.user_numbers)).astype(np.float32),
+        "user_labels": labels.astype(np.int32),
+        "user_label_weights": (rng.random(labels.shape) * (labels > 0)).astype(np.float32),
+    }
 
 
 def history(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -21,7 +21,10 @@ from models.spec import PinnedTable, TrainSpec
 NAMES = [i.name for i in (*HISTORY, *TARGETS)]
 ITEMS = 12  # of the vocabulary, padding and unknown among them
 FEATURES = 2  # per position
-SIZES = Sizes(items=ITEMS, categories=4, event_types=3, user_features=FEATURES, item_numbers=4, item_categories=2, max_length=8)
+SIZES = Sizes(
+    items=ITEMS, categories=4, event_types=3, user_features=FEATURES, item_numbers=4, item_categories=2, max_length=8,
+    user_numbers=1, user_labels=4, user_label_slots=2,
+)  # fmt: skip
 
 
 def sequence_rows(count: int, length: int, seed: int = 0, split: str = "train") -> list[dict[str, object]]:
@@ -45,6 +48,9 @@ def sequence_rows(count: int, length: int, seed: int = 0, split: str = "train") 
                 "request_hours": ones,
                 "request_weekdays": ones,
                 "user_features": rng.normal(size=length * FEATURES).round(3).tolist(),
+                "user_numbers": [seed / 10],
+                "user_labels": [2 + n % 2, 0],
+                "user_label_weights": [1.0, 0.0],
                 "targets": [*walk[1:].tolist(), *padding],
                 "weights": [float(w) for w in counts],
                 "target_values": rng.normal(size=length).round(3).tolist(),

@@ -15,8 +15,14 @@ def test_a_request_is_the_last_item_with_what_is_known_when_it_is_made():
     summed = ITEMS.copy()
     for name in ("request_gaps", "request_hours", "request_weekdays"):
         summed += layer.context[name].embeddings.numpy()[arrays[name]]
-    kernel, bias = (w.numpy() for w in layer.features.projection.trainable_variables)
-    summed += arrays["user_features"].reshape(3, 6, SIZES.user_features) @ kernel + bias
+    of_days = arrays["user_features"].reshape(3, 6, SIZES.user_features)
+    of_users = np.repeat(arrays["user_numbers"][:, None, :], 6, axis=1)
+    for name, numbers in (("user_features", of_days), ("user_numbers", of_users)):
+        kernel, bias = (w.numpy() for w in layer.numbers[name].projection.trainable_variables)
+        summed += numbers @ kernel + bias
+    embeddings = layer.labels.embeddings.numpy()
+    for row, (labels, weights) in enumerate(zip(arrays["user_labels"], arrays["user_label_weights"], strict=True)):
+        summed[row] += sum(weight * embeddings[label] for label, weight in zip(labels, weights, strict=True))
     places = layer.positions.loudness.numpy() * sine_positions(6, CONFIG.dim).numpy()
     np.testing.assert_allclose(result, summed * 4 + places, atol=1e-5)  # 4 = sqrt(16)
 

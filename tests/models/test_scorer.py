@@ -19,7 +19,7 @@ from models.transitions import Transitions
 
 SIZES = Sizes(
     items=9, categories=4, event_types=4, user_features=2, item_numbers=2, item_categories=2, max_length=6, item_labels=3,
-    item_label_slots=1,
+    item_label_slots=1, user_numbers=2, user_labels=4, user_label_slots=3,
 )  # fmt: skip
 RNG = np.random.default_rng(3)
 CONTENT = ItemContent(
@@ -33,12 +33,13 @@ EVENTS = np.array([6, 1, 3])
 
 
 def _rows() -> dict[str, np.ndarray]:
-    rows = {i.name: RNG.integers(1, 4, (3, 6)).astype(i.dtype) for i in HISTORY}
+    rows = {i.name: RNG.integers(1, 4, (3, i.entries(6, SIZES))).astype(i.dtype) for i in HISTORY}
     rows["user_features"] = RNG.normal(size=(3, 12)).astype(np.float32)
     rows["item_ids"] = RNG.integers(2, 9, (3, 6)).astype(np.int32)
     for row, events in enumerate(EVENTS):  # padding stands at the end
         for given in HISTORY:
-            rows[given.name][row, events * (2 if given.name == "user_features" else 1) :] = 0
+            if not given.whole_row:
+                rows[given.name][row, given.entries(int(events), SIZES) :] = 0
     return rows
 
 

@@ -14,13 +14,13 @@ from models.errors import StreamError
 from models.file_plan import EpochPlan, generator, plan_epoch
 from models.inputs import HISTORY, TARGETS
 from models.stream import LaneReader
-from tests.models.tables import FEATURES, NAMES, arrow_table, parquet_file, sequence_rows, sequences, write
+from tests.models.tables import FEATURES, NAMES, SIZES, arrow_table, parquet_file, sequence_rows, sequences, write
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore:.*unsupported:UserWarning")
 
 
 def read_all(plan: EpochPlan, lanes: int, first_step: int = 0) -> list[tuple[dict[str, np.ndarray], ...]]:
-    return list(lane_batches(plan, range(lanes), FEATURES, first_step))
+    return list(lane_batches(plan, range(lanes), SIZES, first_step))
 
 
 def real_rows(batches: list[tuple[dict[str, np.ndarray], ...]]) -> list[dict[str, list[object]]]:
@@ -116,6 +116,16 @@ def test_shapes_are_batch_length_and_features_and_short_lanes_are_filled_with_ze
     assert {name: values.dtype for name, values in full.items()} == {i.name: i.dtype for i in (*HISTORY, *TARGETS)}
 
 
+def test_a_source_without_user_features_and_content_streams_empty_arrays(tmp_path):
+    bare = ("user_features", "user_numbers", "user_labels", "user_label_weights")
+    rows = [row | {name: [] for name in bare} for row in sequence_rows(5, 4)]
+    plan = plan_epoch([parquet_file(tmp_path / "a.parquet", rows, 4)], seed=0, epoch=0, lanes=1, batch_size=3)
+    sizes = replace(SIZES, user_features=0, user_numbers=0, user_label_slots=0)
+    batches = [batch for (batch,) in lane_batches(plan, [0], sizes)]
+    assert {batch[name].shape for batch in batches for name in bare} == {(3, 0)}
+    assert sum(int((batch["weights"] > 0).any(axis=1).sum()) for batch in batches) == 5
+
+
 @pytest.mark.parametrize(
     ("logged", "message"), [(31, "the log says 31 rows, 30 were"), (29, "the log says 29 rows, at least 30 were")]
 )
@@ -164,16 +174,16 @@ def broken_file(path: Path, name: str, values: pa.Array | None) -> TableFile:
 def test_a_column_that_would_not_arrive_as_it_is_ends_the_stream_before_the_first_batch(tmp_path, name, values, message):
     plan = plan_epoch([broken_file(tmp_path / "a.parquet", name, values)], seed=0, epoch=0, lanes=1, batch_size=2)
     with pytest.raises(StreamError, match=message):
-        next(lane_batches(plan, [0], FEATURES))
+        next(lane_batches(plan, [0], SIZES))
 
 
 def test_readers_are_closed_when_the_consumer_stops_and_when_it_fails(files):
     plan = plan_epoch(files, seed=0, epoch=0, lanes=2, batch_size=8)
     before = threading.active_count()
-    stream = lane_batches(plan, [0, 1], FEATURES)
+    stream = lane_batches(plan, [0, 1], SIZES)
     list(islice(stream, 2))
     stream.close()
-    prefetched = Prefetched(lambda: lane_batches(plan, [0, 1], FEATURES))
+    prefetched = Prefetched(lambda: lane_batches(plan, [0, 1], SIZES))
     next(iter(prefetched))
     prefetched.close()
     assert threading.active_count() == before
@@ -182,12 +192,12 @@ def test_readers_are_closed_when_the_consumer_stops_and_when_it_fails(files):
 def test_an_error_of_the_prefetching_thread_reaches_the_consumer(tmp_path):
     plan = plan_epoch([broken_file(tmp_path / "a.parquet", "gaps", None)], seed=0, epoch=0, lanes=1, batch_size=2)
     with pytest.raises(StreamError, match="gaps is missing"):
-        list(Prefetched(lambda: lane_batches(plan, [0], FEATURES)))
+        list(Prefetched(lambda: lane_batches(plan, [0], SIZES)))
 
 
 def test_prefetching_changes_nothing_about_the_batches(files):
     plan = plan_epoch(files, seed=0, epoch=0, lanes=1, batch_size=4)
-    prefetched = Prefetched(lambda: lane_batches(plan, [0], FEATURES))
+    prefetched = Prefetched(lambda: lane_batches(plan, [0], SIZES))
     assert real_rows(list(prefetched)) == real_rows(read_all(plan, 1))
     assert prefetched.waited > 0
 
@@ -195,7 +205,7 @@ def test_prefetching_changes_nothing_about_the_batches(files):
 def test_the_reader_of_a_lane_without_rows_opens_nothing(files):
     plan = plan_epoch([files[0]], seed=0, epoch=0, lanes=2, batch_size=2)
     empty = next(lane for lane in (0, 1) if not plan.parts[4][lane])
-    with LaneReader(plan, 4, empty, FEATURES) as reader:
+    with LaneReader(plan, 4, empty, SIZES) as reader:
         assert not reader.next_batch()["weights"].any()
 
 

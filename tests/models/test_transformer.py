@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from models.config import ModelConfig
-from models.inputs import FIRST, UNKNOWN
+from models.inputs import FIRST, HISTORY, TARGETS, UNKNOWN
 from models.trace import Trace
 from models.transformer import Recommender, computing_in, mean_gates
 from tests.models.examples import CONFIG, SEED, SIZES, batch, content, states, tensors
@@ -21,12 +21,12 @@ def weights(model: Recommender) -> list[np.ndarray]:
 
 
 def states_of_two_futures(model: Recommender) -> tuple[np.ndarray, np.ndarray]:
-    """States of three examples, and of the same with all that comes from position 4 on taken from others."""
+    """States of three examples, and of the same users with all that comes from position 4 on taken from others."""
     arrays, other = batch(events=(6, 6, 4)), batch(events=(6, 6, 6), seed=9)
     changed = {name: a.copy() for name, a in arrays.items()}
-    for name, array in changed.items():
-        later = 4 * array.shape[1] // 6
-        array[:, later:] = other[name][:, later:]
+    for given in (i for i in (*HISTORY, *TARGETS) if not i.whole_row):
+        later = given.entries(4, SIZES)
+        changed[given.name][:, later:] = other[given.name][:, later:]
     return states(model, arrays), states(model, changed)
 
 
@@ -34,6 +34,17 @@ def test_neither_the_future_nor_padding_reaches_a_position(model):
     before, after = states_of_two_futures(model)
     np.testing.assert_allclose(after[:, :4], before[:, :4], atol=1e-6)
     assert np.abs(after[:, 4:] - before[:, 4:]).max(axis=(1, 2)).min() > 1e-2
+
+
+@pytest.mark.parametrize("name", ["user_numbers", "user_labels", "user_label_weights"])
+def test_what_is_known_of_a_user_reaches_every_position_of_theirs_alone(model, name):
+    arrays = batch(events=(6, 6))
+    arrays["user_label_weights"][:] = 1
+    changed = arrays | {name: arrays[name].copy()}
+    changed[name][0, 0] = changed[name][0, 0] + 1 if name != "user_labels" else (arrays[name][0, 0] + 1) % SIZES.user_labels
+    difference = np.abs(states(model, changed) - states(model, arrays)).max(axis=2)  # (2, 6)
+    assert difference[0].min() > 1e-4
+    assert difference[1].max() == 0
 
 
 @pytest.mark.parametrize("name", ["item_ids", "event_types", "values", "gaps", "request_gaps", "request_hours",
@@ -50,7 +61,8 @@ def test_every_input_reaches_its_own_position_and_the_later_ones(model, name):
 
 def test_more_padding_changes_neither_states_nor_losses(model):
     short = batch(events=(3, 1), length=3)
-    long = {name: np.pad(a, [(0, 0), (0, a.shape[1])]) for name, a in short.items()}
+    of_positions = [i.name for i in (*HISTORY, *TARGETS) if not i.whole_row]
+    long = short | {name: np.pad(short[name], [(0, 0), (0, short[name].shape[1])]) for name in of_positions}
     np.testing.assert_allclose(states(model, long)[:, :3], states(model, short), atol=1e-5)
     for (a, b), (c, d) in zip(*(model.losses(tensors(x), content(), None).values() for x in (short, long)), strict=True):
         np.testing.assert_allclose((a, b), (c, d), rtol=1e-6)
@@ -124,7 +136,8 @@ def test_the_same_seed_gives_the_same_losses_and_another_seed_others(model):
 
 
 def test_a_model_without_features_and_context_has_no_variables_for_them():
-    small = Recommender(ModelConfig(dim=16, request_context=False), dataclasses.replace(SIZES, user_features=0))
+    sizes = dataclasses.replace(SIZES, user_features=0, user_numbers=0, user_label_slots=0)
+    small = Recommender(ModelConfig(dim=16, request_context=False), sizes)
     assert not [v.path for v in small.trainable_variables if "request_embedding" in v.path]
     assert states(small, batch(sizes=small.sizes)).shape == (3, 6, 16)
 
@@ -156,7 +169,8 @@ def test_attention_weights_and_gates_can_be_asked_for(model):
     for weights in attention.values():
         assert weights.shape == (2, 2, 6, 6)
         np.testing.assert_allclose(tf.reduce_sum(weights, axis=-1), np.ones((2, 2, 6)), atol=1e-6)
-    assert {"event_embedding/gap", "request_embedding/user_features/2"} <= trace.found.keys()
+    gates = {"event_embedding/gap", "request_embedding/user_features/2", "request_embedding/user_numbers/1"}
+    assert gates <= trace.found.keys()
 
 
 def test_gates_are_reported_as_their_means_over_what_is_real(model):
