@@ -21,6 +21,8 @@ _SETTINGS = {
     "spark.scheduler.barrier.maxConcurrentTasksCheck.interval": "2s",
     "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "2",
     "spark.sql.codegen.hugeMethodLimit": "8000",  # the JVM leaves longer methods uncompiled, which Spark's default ignores
+    # A shuffle whose partitions are this small is joined by hash: sorting both sides takes longer.
+    "spark.sql.adaptive.maxShuffledHashJoinLocalMapThreshold": "16m",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",  # rows are whole sequences: a batch stays in the cache
 }
 
