@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Speed of training beside PyTorch, of two workers beside one, and of the stream beside pyarrow.
+"""Speed of training beside PyTorch and RePlay, of two workers beside one, and of the stream beside pyarrow.
 
-    scripts/bench_training.py CONF [--torch PYTHON] [--only steps workers stream] [--epochs N]
+    scripts/bench_training.py CONF [--torch PYTHON] [--replay PYTHON] [--only steps workers stream] [--epochs N]
 
 CONF is a scenario whose sequences are built where they are not there yet. Training is `train_model` as users run it, and its
 log tells the figures: real target positions per second, so padding does not count. PYTHON is an interpreter that has torch
-and numpy; with it a SASRec of the same size trains on the same examples (bench_training_torch.py). Prints one JSON line a
-figure: name, value, unit, peer, peer_value, ratio, goal.
+and numpy, or RePlay with all it needs; with it a SASRec of the same size trains on the same examples (bench_training_torch.py,
+bench_training_replay.py). Prints one JSON line a figure: name, value, unit, peer, peer_value, ratio, goal.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from models.file_plan import plan_epoch
 from models.inputs import HISTORY, TARGETS, Sizes
 
 ROOT = Path(__file__).resolve().parent.parent
-TORCH = ROOT / "scripts" / "bench_training_torch.py"
+PEERS = {"torch": ("torch SASRec", 3.0), "replay": ("RePlay SasRec", 5.0)}  # by option: who it is, and the ratio to reach
 BEFORE = ("clean_events", "build_features", "profile_features", "build_sequences")
 PARTS = ("steps", "workers", "stream")
 BLOCKS = {"model.encoder_layers": 1, "model.decoder_layers": 1}  # two blocks, as the peer has
@@ -68,27 +68,33 @@ def trained(config: str, sets: Sequence[str], epochs: int, workers: int, cores: 
     return [line for line in lines if line.get("step") == "epoch"]
 
 
-def steps(config: str, sets: Sequence[str], files: Sequence[TableFile], epochs: int, torch: str | None) -> None:
+def steps(config: str, sets: Sequence[str], files: Sequence[TableFile], epochs: int, interpreters: dict[str, str]) -> None:
+    """Args:
+    interpreters: of the peers that are there, by key of PEERS.
+    """
     cores = sorted(os.sched_getaffinity(0))
     last = trained(config, sets, epochs, 1, cores)[-1]
     positions, seconds = last["positions_per_second"] * last["seconds"], last["seconds"]
     whole = seconds + last["validation_seconds"]
-    peer = None
-    if torch:
-        scenario = load(config, sets)
+    in_steps, in_epochs = last["positions_per_second"], positions / whole
+    for kind, python in interpreters.items():
+        name, goal = PEERS[kind]
         with tempfile.TemporaryDirectory() as folder:
-            peer = positions / min(in_torch(Path(folder), files, scenario, torch, len(cores), epochs))
-    ratio = None if peer is None else last["positions_per_second"] / peer
-    figure("target positions a second in steps", last["positions_per_second"], "1/s", 3.0, "torch SASRec", peer, ratio)
-    ratio = None if peer is None else positions / whole / peer
-    figure(
-        "target positions a second in epochs, validation of ours included",
-        positions / whole, "1/s", 3.0, "torch SASRec", peer, ratio,
-    )  # fmt: skip
+            peer = positions / min(in_peer(kind, Path(folder), files, load(config, sets), python, len(cores), epochs))
+        figure("target positions a second in steps", in_steps, "1/s", goal, name, peer, in_steps / peer)
+        figure(
+            "target positions a second in epochs, validation of ours included",
+            in_epochs, "1/s", goal, name, peer, in_epochs / peer,
+        )  # fmt: skip
+    if not interpreters:
+        figure("target positions a second in steps", in_steps, "1/s", 0)
+        figure("target positions a second in epochs, validation of ours included", in_epochs, "1/s", 0)
     figure("share of the time that training waits for data", last["share_waiting_for_data"], "share", 0.02)
 
 
-def in_torch(folder: Path, files: Sequence[TableFile], scenario, torch: str, threads: int, epochs: int) -> list[float]:  # type: ignore[no-untyped-def]
+def in_peer(  # type: ignore[no-untyped-def]
+    kind: str, folder: Path, files: Sequence[TableFile], scenario, python: str, threads: int, epochs: int
+) -> list[float]:
     """Seconds of each epoch of the peer on the same examples, padded to the longest length."""
     length, arrays = scenario.sequences.max_length, []
     for file in files:
@@ -102,7 +108,8 @@ def in_torch(folder: Path, files: Sequence[TableFile], scenario, torch: str, thr
         "batch_size": scenario.training.batch_size, "epochs": epochs,
     }  # fmt: skip
     (folder / "settings.json").write_text(json.dumps(given))
-    command = [torch, str(TORCH), str(folder / "examples.npz"), str(folder / "settings.json")]
+    script = ROOT / "scripts" / f"bench_training_{kind}.py"
+    command = [python, str(script), str(folder / "examples.npz"), str(folder / "settings.json")]
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
@@ -149,7 +156,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="sets")
-    parser.add_argument("--torch", metavar="PYTHON", help="interpreter that has torch; without it there is no peer")
+    parser.add_argument("--torch", metavar="PYTHON", help="interpreter that has torch; without it that peer does not run")
+    parser.add_argument("--replay", metavar="PYTHON", help="interpreter that has replay-rec 0.22, torch, lightning, pyarrow")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--epochs", type=int, default=2, help="of which the last is measured")
     given = parser.parse_args()
@@ -158,7 +166,7 @@ def main() -> None:
         run_job(job, given.config, given.sets, sorted(os.sched_getaffinity(0)))
     files = training_files(path, DeltaTable(path).version())
     if "steps" in given.only:
-        steps(given.config, given.sets, files, given.epochs, given.torch)
+        steps(given.config, given.sets, files, given.epochs, {k: getattr(given, k) for k in PEERS if getattr(given, k)})
     if "workers" in given.only:
         workers(given.config, given.sets)
     if "stream" in given.only:
