@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from features.content import with_user_content
 from features.features_config import Feature, FeaturesConfig
 from features.leakage import check_events, check_examples
 from features.order import start_of
@@ -152,7 +153,7 @@ def built(spark, tables, request):
 
 def test_examples_are_the_windows_of_each_users_history(built):
     config, examples = built
-    rows = {row["example_id"]: row.asDict() for row in conform(examples, SEQUENCES).collect()}
+    rows = {row["example_id"]: row.asDict() for row in conform(with_user_content(examples, None, ()), SEQUENCES).collect()}
     expected = {
         f"{user}|{split}|{number}": (user, split, places)
         for user in HISTORIES

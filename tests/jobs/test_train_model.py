@@ -54,6 +54,7 @@ class Scenario:
         self.write(SEQUENCES, [row | events for row in rows], **options)
         self.write(ITEM_CONTENT, item_content(items).to_pylist())
         labels = [("event_type", "view", 2), ("categories", "a", 2), ("categories", "b", 3)]
+        labels += [("user_content", "segment=DE", 2), ("user_content", "segment=FR", 3)]
         named = {"item_id": "i", "next_item_id": "j", "events": 1}
         self.write(ITEM_TRANSITIONS, [pair | named for pair in item_transitions(items).to_pylist()])
         self.write(STATISTICS, [])
