@@ -56,7 +56,7 @@ def with_user_content(rows: DataFrame, content: DataFrame | None, fields: Fields
 
     Args:
         rows: with `user_id`.
-        content: rows of user_content; null where `fields` are none.
+        content: rows of user_content; None where `fields` are none.
     """
     empty = {f"user_{name}": zero for name, zero in _empty(fields).items()}
     if content is not None:

@@ -10,13 +10,13 @@ from typing import Self
 import numpy as np
 
 from models.exported import Exported
-from models.inputs import HISTORY, UNKNOWN, ItemContent
+from models.inputs import HISTORY, UNKNOWN, ItemContent, Sizes
 from models.ranking import Scores, best_items, products
 
 ITEM_VECTORS = "item_vectors.npy"  # beside the export, so that every process of a machine maps the same pages
 _ROWS = 64  # of one pass: the attention weights of 64 rows of 200 events stay near the cache
 # Input to the field of Sizes that bounds it.
-_LABELS = {"item_ids": "items", "event_types": "event_types", "user_labels": "user_labels"}
+_LABELS = {"event_types": "event_types", "user_labels": "user_labels"}
 
 
 class Scorer:
@@ -28,9 +28,9 @@ class Scorer:
 
     def __init__(self, exported: Exported, items: np.ndarray) -> None:
         self.exported, self.items = exported, items
-        sizes = exported.card["sizes"]
+        self._sizes = Sizes(**exported.card["sizes"])
         # The vocabulary of items may have grown since: their vectors come from content. A new type or label has none.
-        self._bounds = {name: len(items) if field == "items" else int(sizes[field]) for name, field in _LABELS.items()}
+        self._bounds = {"item_ids": len(items)} | {name: getattr(self._sizes, field) for name, field in _LABELS.items()}
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -82,9 +82,7 @@ class Scorer:
     def _cut(self, rows: dict[str, np.ndarray], block: np.ndarray, length: int) -> dict[str, np.ndarray]:
         cut = {}
         for given in HISTORY:
-            values = rows[given.name][block]
-            if not given.whole_row:
-                values = values[:, : length * (values.shape[1] // rows["item_ids"].shape[1])]
+            values = rows[given.name][block, : given.entries(length, self._sizes)]
             bound = self._bounds.get(given.name)
             cut[given.name] = values if bound is None else np.where(values < bound, values, UNKNOWN)
         return cut
