@@ -49,12 +49,11 @@ def causal_attention(
     """
     width = queries.shape[-1] // heads
     q, k, v = _split(queries * width**-0.5, heads), _split(keys, heads), _split(values, heads)
-    scores = tf.cast(tf.matmul(q, k, transpose_b=True), tf.float32)  # (batch, heads, length, length)
-    if bias is not None:
-        scores += tf.cast(bias, tf.float32)
     length = tf.shape(queries)[1]
-    past = tf.linalg.band_part(tf.ones([length, length]), -1, 0)  # 1 at the past and the present
-    weights = tf.nn.softmax(scores + (1.0 - past) * MASKED)  # (batch, heads, length, length)
+    future = (1.0 - tf.linalg.band_part(tf.ones([length, length]), -1, 0)) * MASKED  # 0 at the past and the present
+    bias = future if bias is None else tf.cast(bias, tf.float32) + future  # together first: scores are the largest tensor
+    scores = tf.cast(tf.matmul(q, k, transpose_b=True), tf.float32)  # (batch, heads, length, length)
+    weights = tf.nn.softmax(scores + bias)  # (batch, heads, length, length)
     return _merge(tf.matmul(tf.cast(dropout(weights), v.dtype), v)), weights
 
 

@@ -5,6 +5,8 @@ Reference: So et al. 2021, section 4.2, https://arxiv.org/abs/2109.08668
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -20,11 +22,28 @@ class CausalConvolution(keras.layers.Layer):
         super().__init__(name=name)
         start = np.zeros((width, channels), np.float32)
         start[0] = 1
-        self.width = width
         self.kernel = self.add_weight(shape=start.shape, initializer=lambda *_, **__: tf.constant(start), name="kernel")
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """(batch, length, channels) to (batch, length, channels)."""
-        length, most = tf.shape(x)[1], self.width - 1
-        before = tf.pad(x, [[0, 0], [most, 0], [0, 0]])  # (batch, most + length, channels)
-        return tf.add_n([before[:, most - back : most - back + length] * self.kernel[back] for back in range(self.width)])
+        return causal_convolution(x, tf.convert_to_tensor(self.kernel))
+
+
+@tf.custom_gradient
+def causal_convolution(
+    x: tf.Tensor, kernel: tf.Tensor
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
+    """x (batch, length, channels), kernel (width, channels); the gradient of a slice, which is mostly zeros, is never made.
+
+    TensorFlow's depthwise product has no gradient on GPUs that is the same each time.
+    """
+    width, length = kernel.shape[0], tf.shape(x)[1]
+    padded = tf.pad(x, [[0, 0], [width - 1, 0], [0, 0]])
+    earlier = [x, *(padded[:, width - 1 - back : width - 1 - back + length] for back in range(1, width))]  # x[t - back]
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        after = tf.pad(upstream, [[0, 0], [0, width - 1], [0, 0]])
+        d_x = tf.add_n([after[:, back : back + length] * kernel[back] for back in range(width)])
+        return d_x, tf.stack([tf.reduce_sum(upstream * shifted, axis=[0, 1]) for shifted in earlier])
+
+    return tf.add_n([shifted * kernel[back] for back, shifted in enumerate(earlier)]), gradient

@@ -42,7 +42,7 @@ class Fusion(keras.layers.Layer):
         if trace is not None:
             for name, gate in zip(parts, tf.unstack(gates, len(tensors), axis=1), strict=True):
                 trace.put(name, gate)  # (n,)
-        return tf.add_n([gates[:, i : i + 1] * part for i, part in enumerate(tensors)])
+        return tf.add_n([gate * part for gate, part in zip(tf.split(gates, len(tensors), axis=1), tensors, strict=True)])
 
 
 class GatedNumbers(keras.layers.Layer):

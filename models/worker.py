@@ -74,6 +74,7 @@ def _set_environment(spec: TrainSpec) -> None:
     if not spec.training.gpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # TensorFlow itself turns them on for some processors only
     warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")  # it calls parts of pyarrow that will go
 
 

@@ -14,7 +14,7 @@ from jobs.runtime.session import build_session
 from tests.scenario import INTERPRETED, Scenario, make_raw
 
 # Files whose tests read one undisturbed run of everything: they stay in one process. The others are spread file by file.
-PIPELINE = ("tests/test_kill.py", "tests/test_cluster.py", "tests/jobs/test_run_pipeline.py", "tests/test_readme.py")
+PIPELINE = ("tests/test_cluster.py", "tests/jobs/test_run_pipeline.py", "tests/test_readme.py")
 
 
 class ByWarehouse(LoadScopeScheduling):

@@ -1,8 +1,10 @@
-"""The packaged jobs on a standalone cluster of two workers make the tables that they make on local[2]."""
+"""The packaged pipeline on a cluster of two workers, killed and run again, makes the tables of an undisturbed local[2]."""
 
+import json
 import os
+import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,19 @@ from tests.contents import contents
 from tests.jobs.test_run_pipeline import TABLES
 from tests.scenario import CONFS, ROOT, Scenario
 
-# Models are named by their configuration, and the number of workers is part of it.
-NAMED_BY_CONFIG = {"model_id", "config", "config_hash"}
+# job -> the line of its log at which it is killed: some of its tables are written by then, others are not. Two of the jobs
+# that write several, of which one appends: each attempt costs a start of Spark.
+MOMENTS = {
+    "build_sequences": '"table": "user_vocabulary"',
+    "score_users": '"table": "item_vectors"',
+}
+DONE = {  # when a job is killed: the jobs before it that an earlier attempt has brought to an end
+    "build_sequences": [],
+    "score_users": ["clean_events", "build_features", "profile_features"],
+}
+# A killed run leaves a version more of the tables that it had written. Models are named by the versions they saw and by their
+# configuration, of which the number of workers is part.
+NAMED_BY_RUN = {"model_id", "config", "config_hash", "inputs"}
 
 
 @pytest.fixture
@@ -27,23 +40,68 @@ def master(tmp_path: Path) -> Iterator[str]:
         subprocess.run([command, "stop"], env=environment, check=True)
 
 
-def test_two_machines_make_the_tables_that_one_makes(
-    spark: SparkSession, pipeline: Scenario, master: str, tmp_path: Path
+@pytest.fixture
+def scenario(pipeline: Scenario, tmp_path: Path) -> Scenario:
+    """That of the undisturbed run, with a warehouse of its own."""
+    return Scenario(pipeline.raw, tmp_path / "warehouse")
+
+
+@pytest.fixture
+def command(scenario: Scenario, master: str) -> list[str]:
+    """The pipeline as it is submitted to the cluster, training with both workers."""
+    submit = [
+        str(ROOT / "scripts" / "submit"),
+        "--master",
+        master,
+        "--conf",
+        "spark.executor.memory=1g",
+        "--driver-memory",
+        "1g",
+    ]
+    job = str(ROOT / "jobs" / "run_pipeline.py")
+    return [*submit, *CONFS, job, *scenario.arguments("--set", "training.workers=2")]
+
+
+def run(
+    command: Sequence[str], environment: Mapping[str, str], folder: Path, until: str | None = None
+) -> tuple[int, list[str]]:
+    """Runs the command in `folder`, and kills it with all it has started at the first line that holds `until`.
+
+    Returns:
+        its exit code and the lines it wrote; spark-submit sends what Python writes to stderr to stdout.
+    """
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if until is not None and until in line:
+            os.killpg(process.pid, signal.SIGKILL)
+            break
+    return process.wait(), lines
+
+
+def test_two_machines_whose_pipeline_is_killed_twice_make_the_tables_that_one_undisturbed_makes(
+    spark: SparkSession, pipeline: Scenario, scenario: Scenario, command: list[str], tmp_path: Path
 ) -> None:
-    scenario = Scenario(pipeline.raw, tmp_path / "warehouse")
-    memory = ["--conf", "spark.executor.memory=1g", "--driver-memory", "1g", *CONFS]
-    command = [str(ROOT / "scripts" / "submit"), "--master", master, *memory, str(ROOT / "jobs" / "run_pipeline.py")]
     elsewhere = tmp_path / "elsewhere"  # not the checkout, whose folder would otherwise be on Python's path
     elsewhere.mkdir()
-    ended = subprocess.run(
-        [*command, *scenario.arguments("--set", "training.workers=2")],
-        cwd=elsewhere, env=scenario.environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert ended.returncode == 0, ended.stderr[-3000:]
-    log = ended.stdout.splitlines()  # spark-submit sends what Python writes to stderr there, too
+    log: list[str] = []
+    for job, moment in MOMENTS.items():
+        code, lines = run(command, scenario.environment, elsewhere, until=moment)
+        assert code == -signal.SIGKILL, "".join(lines[-20:])
+        skipped = [json.loads(line)["job"] for line in lines if '"step": "up_to_date"' in line]
+        assert skipped == DONE[job]
+        log += lines
+    code, lines = run(command, scenario.environment, elsewhere)
+    assert code == 0, "".join(lines[-40:])
+    log += lines
     epochs = [line for line in log if '"step": "epoch"' in line]
     assert epochs and all('"job": "train_model"' in line for line in epochs)  # workers' lines reach the driver
-    distributed = contents(spark, str(scenario.warehouse), TABLES, NAMED_BY_CONFIG)
-    local = contents(spark, str(pipeline.warehouse), TABLES, NAMED_BY_CONFIG)
+    made = contents(spark, str(scenario.warehouse), TABLES, NAMED_BY_RUN)
+    undisturbed = contents(spark, str(pipeline.warehouse), TABLES, NAMED_BY_RUN)
     for name in TABLES:
-        assert distributed[name] == local[name], name
+        assert made[name] == undisturbed[name], name
