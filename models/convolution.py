@@ -30,9 +30,7 @@ class CausalConvolution(keras.layers.Layer):
 
 
 @tf.custom_gradient
-def causal_convolution(
-    x: tf.Tensor, kernel: tf.Tensor
-) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
+def causal_convolution(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
     """x (batch, length, channels), kernel (width, channels); the gradient of a slice, which is mostly zeros, is never made.
 
     TensorFlow's depthwise product has no gradient on GPUs that is the same each time.

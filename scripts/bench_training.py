@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from figures import figure
 
-from jobs.runtime.config import load
+from jobs.runtime.config import Scenario, load
 from models.batches import lane_batches
 from models.columns import matrix
 from models.delta_log import TableFile, training_files
@@ -58,44 +58,39 @@ def run_job(name: str, config: str, sets: Sequence[str], cores: Sequence[int]) -
     return [json.loads(line) for line in done.stderr.splitlines() if line.startswith('{"')]
 
 
-def trained(config: str, sets: Sequence[str], epochs: int, workers: int, cores: Sequence[int]) -> list[dict]:
-    """The lines of the epochs of a training run that begins anew."""
-    run = [
-        f"training.{k}={v}"
-        for k, v in {"epochs": epochs, "workers": workers, "lanes": 2, "seed": time.time_ns() % 2**32}.items()
-    ]
-    lines = run_job("train_model", config, [*sets, *[f"{k}={v}" for k, v in BLOCKS.items()], *run], cores)
-    return [line for line in lines if line.get("step") == "epoch"]
+def trained(config: str, sets: Sequence[str], epochs: int, workers: int, lanes: int, cores: Sequence[int]) -> dict[str, float]:
+    """The line of the last epoch of a training run that begins anew."""
+    training = {"epochs": epochs, "workers": workers, "lanes": lanes, "seed": time.time_ns() % 2**32}
+    run = {**BLOCKS, **{f"training.{key}": value for key, value in training.items()}}
+    lines = run_job("train_model", config, [*sets, *[f"{key}={value}" for key, value in run.items()]], cores)
+    return [line for line in lines if line.get("step") == "epoch"][-1]
 
 
-def steps(config: str, sets: Sequence[str], files: Sequence[TableFile], epochs: int, interpreters: dict[str, str]) -> None:
+def steps(config: str, sets: Sequence[str], files: Sequence[TableFile], epochs: int, interpreters: Mapping[str, str]) -> None:
     """Args:
     interpreters: of the peers that are there, by key of PEERS.
     """
     cores = sorted(os.sched_getaffinity(0))
-    last = trained(config, sets, epochs, 1, cores)[-1]
+    last = trained(config, sets, epochs, 1, 1, cores)
     positions, seconds = last["positions_per_second"] * last["seconds"], last["seconds"]
-    whole = seconds + last["validation_seconds"]
-    in_steps, in_epochs = last["positions_per_second"], positions / whole
-    for kind, python in interpreters.items():
-        name, goal = PEERS[kind]
-        with tempfile.TemporaryDirectory() as folder:
-            peer = positions / min(in_peer(kind, Path(folder), files, load(config, sets), python, len(cores), epochs))
-        figure("target positions a second in steps", in_steps, "1/s", goal, name, peer, in_steps / peer)
-        figure(
-            "target positions a second in epochs, validation of ours included",
-            in_epochs, "1/s", goal, name, peer, in_epochs / peer,
-        )  # fmt: skip
-    if not interpreters:
-        figure("target positions a second in steps", in_steps, "1/s", 0)
-        figure("target positions a second in epochs, validation of ours included", in_epochs, "1/s", 0)
+    ours = {
+        "in steps": last["positions_per_second"],
+        "in epochs, validation of ours included": positions / (seconds + last["validation_seconds"]),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        prepare(Path(folder), files, load(config, sets), len(cores), epochs)
+        theirs = {kind: positions / min(in_peer(kind, Path(folder), python)) for kind, python in interpreters.items()}
+    for name, rate in ours.items():
+        if not theirs:
+            figure(f"target positions a second {name}", rate, "1/s", 0)
+        for kind, peer in theirs.items():
+            who, goal = PEERS[kind]
+            figure(f"target positions a second {name}", rate, "1/s", goal, who, peer, rate / peer)
     figure("share of the time that training waits for data", last["share_waiting_for_data"], "share", 0.02)
 
 
-def in_peer(  # type: ignore[no-untyped-def]
-    kind: str, folder: Path, files: Sequence[TableFile], scenario, python: str, threads: int, epochs: int
-) -> list[float]:
-    """Seconds of each epoch of the peer on the same examples, padded to the longest length."""
+def prepare(folder: Path, files: Sequence[TableFile], scenario: Scenario, threads: int, epochs: int) -> None:
+    """Writes to `folder` the examples, padded to the longest length, and the settings that peers train with."""
     length, arrays = scenario.sequences.max_length, []
     for file in files:
         rows = read(file, ["item_ids", "targets", "weights"])
@@ -108,6 +103,10 @@ def in_peer(  # type: ignore[no-untyped-def]
         "batch_size": scenario.training.batch_size, "epochs": epochs,
     }  # fmt: skip
     (folder / "settings.json").write_text(json.dumps(given))
+
+
+def in_peer(kind: str, folder: Path, python: str) -> list[float]:
+    """Seconds of each epoch of the peer on what was prepared."""
     script = ROOT / "scripts" / f"bench_training_{kind}.py"
     command = [python, str(script), str(folder / "examples.npz"), str(folder / "settings.json")]
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
@@ -116,7 +115,7 @@ def in_peer(  # type: ignore[no-untyped-def]
 def workers(config: str, sets: Sequence[str]) -> None:
     """Two workers with a thread each beside one worker with one."""
     cores = sorted(os.sched_getaffinity(0))[:2]
-    two, one = (trained(config, sets, 1, n, cores[:n])[-1]["positions_per_second"] for n in (2, 1))
+    two, one = (trained(config, sets, 1, n, 2, cores[:n])["positions_per_second"] for n in (2, 1))
     figure("target positions a second of two workers with one thread each", two, "1/s", 1.8, "one such worker", one, two / one)
 
 
