@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from models.delta_log import TableFile, table_files
 from models.errors import StreamError
-from models.inputs import CONTENT, PADDING, ItemContent, Sizes
+from models.inputs import CONTENT, PADDING, Input, ItemContent, Sizes
 from models.likeness import padded
 from models.transitions import Transitions
 
@@ -33,7 +33,7 @@ def read_item_content(path: str, version: int, sizes: Sizes) -> ItemContent:
             f"{path}: version {version} must have one row for each index from 0 to {sizes.items - 1}, as the model has. "
             f"Received {len(index)} rows up to index {index.max(initial=-1)}: it belongs to another vocabulary."
         )
-    content = {i.name: _matrix(path, table, i.name, getattr(sizes, i.width), i.dtype) for i in CONTENT}
+    content = {i.name: _matrix(path, table, i, sizes) for i in CONTENT}
     return ItemContent(**content, train_events=table["train_events"].to_numpy().astype(np.int64))
 
 
@@ -65,10 +65,13 @@ def _tables(path: str, files: Iterable[TableFile], columns: Sequence[str]) -> li
     return tables
 
 
-def _matrix(path: str, table: pa.Table, name: str, width: int, dtype: type) -> np.ndarray:
-    """(items, width) from a column of lists."""
-    column = table[name].combine_chunks()
+def _matrix(path: str, table: pa.Table, wanted: Input, sizes: Sizes) -> np.ndarray:
+    """(items, entries) from a column of lists."""
+    column, entries = table[wanted.name].combine_chunks(), wanted.entries(1, sizes)
     flat = column.flatten().to_numpy(zero_copy_only=False)
-    if len(flat) != len(table) * width or any(count != width for count in column.value_lengths().to_pylist()):
-        raise StreamError(f"{path}: every {name} must have {width} entries, as the model has. Build the table again.")
-    return flat.astype(dtype).reshape(len(table), width)
+    if len(flat) != len(table) * entries or any(count != entries for count in column.value_lengths().to_pylist()):
+        raise StreamError(f"{path}: every {wanted.name} must have {entries} entries, as the model has. Build the table again.")
+    fault = wanted.fault(flat, sizes)
+    if fault:
+        raise StreamError(f"{path}: {fault}")
+    return flat.astype(wanted.dtype).reshape(len(table), entries)

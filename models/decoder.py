@@ -9,11 +9,9 @@ from models.bias import RelativeBias, elapsed, seconds
 from models.blocks import DecoderBlock
 from models.config import ModelConfig
 from models.fusion import Fusion, GatedNumbers
-from models.inputs import GAP_BUCKETS, Sizes
+from models.inputs import GAP_BUCKETS, HOURS, WEEKDAYS, Sizes
 from models.layers import Dropout, Positions, derive, embedding, mean_labels, norm
 from models.trace import Trace, under
-
-HOURS, WEEKDAYS = 25, 8  # 0 padding, 1 + hour; 0 padding, 1 (Sunday) to 7
 
 
 class RequestEmbedding(keras.layers.Layer):

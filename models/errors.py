@@ -23,3 +23,9 @@ class CheckpointError(Exception):
     """The folder holds a checkpoint of another run, such as of a model of another vocabulary."""
 
     exit_code = 3
+
+
+class DivergedError(Exception):
+    """The loss is no number any more; the configuration of the training is what has to change."""
+
+    exit_code = 2

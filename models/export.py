@@ -77,7 +77,7 @@ def _encoder(model: Recommender) -> tuple[Callable[..., tf.Tensor], list[tf.Tens
 
 
 def _items(model: Recommender) -> tuple[Callable[..., tf.Tensor], list[tf.TensorSpec]]:
-    signature = [tf.TensorSpec([None, getattr(model.sizes, i.width)], i.dtype, name=i.name) for i in CONTENT]
+    signature = [tf.TensorSpec([None, i.entries(1, model.sizes)], i.dtype, name=i.name) for i in CONTENT]
     return model.tower.call, [tf.TensorSpec([None], tf.int32, name="ids"), *signature]
 
 

@@ -11,40 +11,57 @@ import numpy as np
 
 PADDING, UNKNOWN, FIRST = 0, 1, 2  # indices of every vocabulary: padding, unknown, first real entry
 GAP_BUCKETS = 32  # 0 padding or no event before, else 1 + floor(log2(1 + seconds)), at most GAP_BUCKETS - 1
+HOURS, WEEKDAYS = 25, 8  # 0 padding, 1 + hour; 0 padding, 1 (Sunday) to 7
 
 
 @dataclass(frozen=True)
 class Input:
-    """`width` is the field of Sizes that says how many numbers stand at one position, or in the whole row; null: one."""
+    """One tensor.
+
+    width      how many numbers stand at one position, or in the whole row: a field of Sizes; null: one
+    whole_row  it tells of the user or the item, not of a position
+    indices    how many there are of what it tells by index: a field of Sizes, or the number; null: it tells no index
+    """
 
     name: str
     dtype: type
     width: str | None = None
-    whole_row: bool = False  # it tells of the user, not of a position
+    whole_row: bool = False
+    indices: str | int | None = None
 
     def entries(self, length: int, sizes: Sizes) -> int:
         """How many numbers a row of `length` positions has."""
         width = 1 if self.width is None else int(getattr(sizes, self.width))
         return width if self.whole_row else length * width
 
+    def fault(self, rows: np.ndarray, sizes: Sizes) -> str | None:
+        """What is wrong with the numbers of these rows, in words; None if nothing is."""
+        if self.indices is None:
+            return None if np.isfinite(rows).all() else f"{self.name} must be finite. Received NaN or infinity."
+        count = self.indices if isinstance(self.indices, int) else getattr(sizes, self.indices)
+        lowest, highest = rows.min(initial=PADDING), rows.max(initial=PADDING)
+        if lowest >= 0 and highest < count:
+            return None
+        return f"{self.name} must be indices from 0 to {count - 1}. Received {lowest if lowest < 0 else highest}."
+
 
 # What is known when the recommendation is asked for; the exported encoder takes these and nothing else.
 HISTORY = (
-    Input("item_ids", np.int32),
-    Input("event_types", np.int32),
+    Input("item_ids", np.int32, indices="items"),
+    Input("event_types", np.int32, indices="event_types"),
     Input("values", np.float32),
-    Input("gaps", np.int32),
-    Input("request_gaps", np.int32),
-    Input("request_hours", np.int32),
-    Input("request_weekdays", np.int32),
+    Input("gaps", np.int32, indices=GAP_BUCKETS),
+    Input("request_gaps", np.int32, indices=GAP_BUCKETS),
+    Input("request_hours", np.int32, indices=HOURS),
+    Input("request_weekdays", np.int32, indices=WEEKDAYS),
     Input("user_features", np.float32, "user_features"),
     Input("user_numbers", np.float32, "user_numbers", whole_row=True),
-    Input("user_labels", np.int32, "user_label_slots", whole_row=True),
+    Input("user_labels", np.int32, "user_label_slots", whole_row=True, indices="user_labels"),
     Input("user_label_weights", np.float32, "user_label_slots", whole_row=True),
 )
 # What came next.
 TARGETS = (
-    Input("targets", np.int32),
+    Input("targets", np.int32, indices="items"),
     Input("weights", np.float32),
     Input("target_values", np.float32),
     Input("target_value_weights", np.float32),
@@ -69,21 +86,12 @@ class Sizes:
     user_label_slots: int = 0  # label slots per user in `user_content.labels`
 
 
-@dataclass(frozen=True)
-class ContentInput:
-    """`width` is the field of Sizes that says how many numbers an item has."""
-
-    name: str
-    dtype: type
-    width: str
-
-
 # What the item tower reads beside the ids, in the order of its arguments.
 CONTENT = (
-    ContentInput("categories", np.int32, "item_categories"),
-    ContentInput("numbers", np.float32, "item_numbers"),
-    ContentInput("labels", np.int32, "item_label_slots"),
-    ContentInput("label_weights", np.float32, "item_label_slots"),
+    Input("categories", np.int32, "item_categories", whole_row=True, indices="categories"),
+    Input("numbers", np.float32, "item_numbers", whole_row=True),
+    Input("labels", np.int32, "item_label_slots", whole_row=True, indices="item_labels"),
+    Input("label_weights", np.float32, "item_label_slots", whole_row=True),
 )
 
 

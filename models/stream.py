@@ -42,7 +42,7 @@ class LaneReader(AbstractContextManager["LaneReader"]):
         sizes: of the inputs.
         batches: how many batches of this bucket are already taken.
         """
-        self._plan, self._length, self._inputs = plan, length, inputs
+        self._plan, self._length, self._inputs, self._sizes = plan, length, inputs, sizes
         self._batch, self._entries = plan.batch[length], {i.name: i.entries(length, sizes) for i in inputs}
         self._parts = plan.parts_from(length, lane, batches)
         self._reader = self._open() if self._parts else None
@@ -144,18 +144,17 @@ class LaneReader(AbstractContextManager["LaneReader"]):
         return {i.name: self._checked(i, getattr(chunk, i.name)) for i in self._inputs}
 
     def _checked(self, column: Input, rows: np.ndarray) -> np.ndarray:
-        """`rows`; refused where type or length are not the bucket's."""
-        entries = self._entries[column.name]
+        """`rows`; refused where type or length are not the bucket's, or numbers are none that the model has a place for."""
+        entries, fault = self._entries[column.name], None
         if rows.dtype != column.dtype:
-            raise StreamError(
-                f"{self._parts[0].file.uri} or a file beside it: {column.name} must be {np.dtype(column.dtype)} without nulls. "
-                f"Received {rows.dtype}."
+            fault = f"{column.name} must be {np.dtype(column.dtype)} without nulls. Received {rows.dtype}."
+        elif rows.ndim != 2 or rows.shape[1] != entries:
+            fault = (
+                f"{column.name} must have {entries} entries, as the length bucket is {self._length}. Received {rows.shape[1:]}."
             )
-        if rows.ndim != 2 or rows.shape[1] != entries:
-            raise StreamError(
-                f"{self._parts[0].file.uri} or a file beside it: {column.name} must have {entries} entries, "
-                f"as the length bucket is {self._length}. Received {rows.shape[1:]}."
-            )
+        fault = fault or column.fault(rows, self._sizes)
+        if fault:
+            raise StreamError(f"{self._parts[0].file.uri} or a file beside it: {fault}")
         return rows
 
     def _empty(self) -> Batch:

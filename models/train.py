@@ -18,7 +18,7 @@ from models.checkpoint import Checkpoints
 from models.cluster import Cluster
 from models.content import read_item_content, read_transitions
 from models.delta_log import keep_partition, table_files, training_files
-from models.errors import CheckpointError, StreamError
+from models.errors import CheckpointError, DivergedError, StreamError
 from models.export import export_model
 from models.file_plan import EpochPlan, plan_epoch
 from models.objective import Objective
@@ -63,6 +63,7 @@ def train(spec: TrainSpec, cluster: Cluster, watchdog: Watchdog, log: Log, progr
     Raises:
         StreamError: the tables cannot be streamed exactly, or were not, or there are no training rows.
         CheckpointError: the folder's checkpoint is of another run.
+        DivergedError: the loss is no number any more.
     """
     run = TrainingRun(spec, cluster, watchdog, log, progress)
     run.restore()
@@ -174,9 +175,21 @@ class TrainingRun:
         self._watchdog.beat(f"step {step + 1}")
         self._progress(step, self._total)
         if step % self._spec.training.checkpoint_steps == 0 and step % self._steps_per_epoch:
+            self._check_loss()
             self._save()
 
+    def _check_loss(self) -> None:
+        """A loss that was no number once stays none: nothing that comes after it is worth to be kept."""
+        sums = self._state["sums"].numpy()
+        if not np.isfinite(sums).all():
+            rate = self._spec.training.learning_rate
+            raise DivergedError(
+                f"the loss must be a number. It is {sums[0]} by step {self.step}: training has diverged. "
+                f"Lower training.learning_rate={rate}, or raise training.warmup_steps={self._spec.training.warmup_steps}."
+            )
+
     def _end_epoch(self) -> dict[str, float]:
+        self._check_loss()
         sums = self._state["sums"].numpy()
         self._state["loss"].assign(sums[::2] / np.maximum(sums[1::2], 1))
         self._state["sums"].assign(np.zeros(4))

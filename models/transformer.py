@@ -136,7 +136,7 @@ def computing_in(precision: str, config: ModelConfig, sizes: Sizes, seed: int = 
 def _smallest(sizes: Sizes) -> tuple[dict[str, tf.Tensor], ItemContent]:
     """One example of one padded position, and content of zeros."""
     batch = {i.name: tf.zeros([1, i.entries(1, sizes)], i.dtype) for i in (*HISTORY, *TARGETS)}
-    content: dict[str, np.ndarray] = {i.name: np.zeros((sizes.items, getattr(sizes, i.width)), i.dtype) for i in CONTENT}
+    content: dict[str, np.ndarray] = {i.name: np.zeros((sizes.items, i.entries(1, sizes)), i.dtype) for i in CONTENT}
     return batch, ItemContent(**content, train_events=np.zeros(sizes.items, np.int64))
 
 

@@ -171,7 +171,10 @@ def main() -> None:
     if "stream" in given.only:
         widths = dict(zip(COLUMNS, (rows.shape[1] for rows in read(files[0], COLUMNS)), strict=True))
         features, numbers, labels = widths["user_features"] // widths["item_ids"], widths["user_numbers"], widths["user_labels"]
-        stream(files, Sizes(0, 0, 0, features, 0, 0, 0, user_numbers=numbers, user_label_slots=labels))
+        many = np.iinfo(np.int32).max  # the bench does not look for the sizes of the vocabularies
+        widths_of_user = {"user_features": features, "user_numbers": numbers, "user_label_slots": labels}
+        vocabularies = dict.fromkeys(("items", "categories", "event_types", "user_labels"), many)
+        stream(files, Sizes(**vocabularies, **widths_of_user, item_numbers=0, item_categories=0, max_length=0))
 
 
 if __name__ == "__main__":

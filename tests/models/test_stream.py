@@ -14,7 +14,7 @@ from models.errors import StreamError
 from models.file_plan import EpochPlan, generator, plan_epoch
 from models.inputs import HISTORY, TARGETS
 from models.stream import LaneReader
-from tests.models.tables import FEATURES, NAMES, SIZES, arrow_table, parquet_file, sequence_rows, sequences, write
+from tests.models.tables import FEATURES, ITEMS, NAMES, SIZES, arrow_table, parquet_file, sequence_rows, sequences, write
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore:.*unsupported:UserWarning")
 
@@ -169,9 +169,13 @@ def broken_file(path: Path, name: str, values: pa.Array | None) -> TableFile:
             "cannot be read: Length of all values in column 'gaps'",
         ),
         ("gaps", pa.array([[1, 2, 3, 4]] * 4 + [None], pa.list_(pa.int32())), "cannot be read"),
+        ("gaps", pa.array([[1, 2, -3, 4]] * 5, pa.list_(pa.int32())), "gaps must be indices from 0 to 31. Received -3."),
+        ("targets", pa.array([[ITEMS] * 4] * 5, pa.list_(pa.int32())), "targets must be indices from 0 to 11. Received 12."),
+        ("user_labels", pa.array([[0, 4]] * 5, pa.list_(pa.int32())), "user_labels must be indices from 0 to 3. Received 4."),
+        ("values", pa.array([[1, 2, np.nan, 4]] * 5, pa.list_(pa.float32())), "values must be finite. Received NaN"),
     ],
 )
-def test_a_column_that_would_not_arrive_as_it_is_ends_the_stream_before_the_first_batch(tmp_path, name, values, message):
+def test_a_column_that_would_not_arrive_as_it_is_or_has_no_place_in_the_model_ends_the_stream(tmp_path, name, values, message):
     plan = plan_epoch([broken_file(tmp_path / "a.parquet", name, values)], seed=0, epoch=0, lanes=1, batch_size=2)
     with pytest.raises(StreamError, match=message):
         next(lane_batches(plan, [0], SIZES))

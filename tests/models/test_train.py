@@ -9,7 +9,7 @@ import tensorflow as tf
 from models.cluster import Cluster
 from models.config import LossConfig, ModelConfig, TrainingConfig
 from models.content import read_item_content
-from models.errors import CheckpointError, StreamError
+from models.errors import CheckpointError, DivergedError, StreamError
 from models.exported import Exported
 from models.inputs import HISTORY
 from models.objective import Objective
@@ -168,6 +168,13 @@ def test_training_ends_when_validation_has_not_improved_for_patience_epochs(tabl
     trained, lines = run(spec)
     assert len([line for line in lines if line["step"] == "epoch"]) == 3  # the first is the best; two more do not beat it
     assert trained.steps == 4 + 5  # the first epoch's: 50 and 70 rows by 16
+
+
+def test_a_run_whose_loss_is_no_number_any_more_ends_with_what_to_change(tables, tmp_path):
+    spec = training_spec(tables, tmp_path, epochs=3, learning_rate=1e30, warmup_steps=0, lanes=1)
+    with pytest.raises(DivergedError, match=r"by step \d+: training has diverged. Lower training.learning_rate=1e\+30"):
+        run(spec)
+    assert tf.train.latest_checkpoint(spec.folder) is None  # nothing that a rerun would go on from
 
 
 def test_a_run_in_mixed_precision_learns_and_exports_float32(tables, tmp_path):
