@@ -61,7 +61,7 @@ def _quality(metrics: DataFrame) -> Grid:
         found = [values.get((metric, model)) for model in models]
         ours, *others = found
         best = max((v for v in others if v is not None), default=None)
-        ratio = f"{ours / best:.1f}" if ours and best else ""
+        ratio = f"{ours / best:.2f}" if ours and best else ""
         grid.add_row(metric, *("" if v is None else f"{v:.4f}" for v in found), ratio)
     return grid
 
