@@ -78,7 +78,8 @@ def steps(config: str, sets: Sequence[str], files: Sequence[TableFile], epochs: 
         "in epochs, validation of ours included": positions / (seconds + last["validation_seconds"]),
     }
     with tempfile.TemporaryDirectory() as folder:
-        prepare(Path(folder), files, load(config, sets), len(cores), epochs)
+        if interpreters:
+            prepare(Path(folder), files, load(config, sets), len(cores), epochs)
         theirs = {kind: positions / min(in_peer(kind, Path(folder), python)) for kind, python in interpreters.items()}
     for name, rate in ours.items():
         if not theirs:
@@ -171,10 +172,12 @@ def main() -> None:
     if "stream" in given.only:
         widths = dict(zip(COLUMNS, (rows.shape[1] for rows in read(files[0], COLUMNS)), strict=True))
         features, numbers, labels = widths["user_features"] // widths["item_ids"], widths["user_numbers"], widths["user_labels"]
-        many = np.iinfo(np.int32).max  # the bench does not look for the sizes of the vocabularies
-        widths_of_user = {"user_features": features, "user_numbers": numbers, "user_label_slots": labels}
-        vocabularies = dict.fromkeys(("items", "categories", "event_types", "user_labels"), many)
-        stream(files, Sizes(**vocabularies, **widths_of_user, item_numbers=0, item_categories=0, max_length=0))
+        any_index = np.iinfo(np.int32).max  # the stream is timed, not the vocabularies it reads by
+        sizes = Sizes(
+            items=any_index, categories=any_index, event_types=any_index, user_features=features, item_numbers=0,
+            item_categories=0, max_length=0, user_numbers=numbers, user_labels=any_index, user_label_slots=labels,
+        )  # fmt: skip
+        stream(files, sizes)
 
 
 if __name__ == "__main__":

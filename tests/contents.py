@@ -50,7 +50,7 @@ def _exact(value: Any) -> Any:
 
 def _alike(a: Any, b: Any) -> bool:
     if isinstance(a, float) and isinstance(b, float):
-        return math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-6)
+        return math.isclose(a, b, rel_tol=1e-6) or max(abs(a), abs(b)) <= 1e-6
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(_alike(a[key], b[key]) for key in a)
     if isinstance(a, list) and isinstance(b, list):

@@ -14,9 +14,16 @@ from tests.contents import contents, differences
 from tests.jobs.test_run_pipeline import TABLES
 from tests.scenario import CONFS, ROOT, Scenario
 
-# The line of build_sequences' log at which it is killed: some of its tables are written by then, one of them by a merge.
-MOMENT = '"table": "user_vocabulary"'
-DONE = ["clean_events", "build_features", "profile_features"]  # by then, so that the next attempt skips them
+# job -> the line of its log at which it is killed: some of its tables are written by then, others are not. Two of the jobs
+# that write several, of which one merges: each attempt costs a start of Spark.
+MOMENTS = {
+    "build_sequences": '"table": "user_vocabulary"',
+    "score_users": '"table": "item_vectors"',
+}
+DONE = {  # when a job is killed: the jobs before it that an earlier attempt has brought to an end
+    "build_sequences": [],
+    "score_users": ["clean_events", "build_features", "profile_features"],
+}
 # A killed run leaves a version more of the tables that it had written. Models are named by the versions they saw and by their
 # configuration, of which the number of workers is part.
 NAMED_BY_RUN = {"model_id", "config", "config_hash", "inputs"}
@@ -42,17 +49,10 @@ def scenario(pipeline: Scenario, tmp_path: Path) -> Scenario:
 @pytest.fixture
 def command(scenario: Scenario, master: str) -> list[str]:
     """The pipeline as it is submitted to the cluster, training with both workers."""
-    submit = [
-        str(ROOT / "scripts" / "submit"),
-        "--master",
-        master,
-        "--conf",
-        "spark.executor.memory=1g",
-        "--driver-memory",
-        "1g",
-    ]
+    submit = [str(ROOT / "scripts" / "submit"), "--master", master]
+    memory = ["--conf", "spark.executor.memory=1g", "--driver-memory", "1g"]
     job = str(ROOT / "jobs" / "run_pipeline.py")
-    return [*submit, *CONFS, job, *scenario.arguments("--set", "training.workers=2")]
+    return [*submit, *memory, *CONFS, job, *scenario.arguments("--set", "training.workers=2")]
 
 
 def run(
@@ -77,17 +77,22 @@ def run(
     return process.wait(), lines
 
 
-def test_two_machines_whose_pipeline_is_killed_and_run_again_make_the_tables_that_one_undisturbed_makes(
+def test_two_machines_whose_pipeline_is_killed_twice_make_the_tables_that_one_undisturbed_makes(
     spark: SparkSession, pipeline: Scenario, scenario: Scenario, command: list[str], tmp_path: Path
 ) -> None:
     elsewhere = tmp_path / "elsewhere"  # not the checkout, whose folder would otherwise be on Python's path
     elsewhere.mkdir()
-    code, lines = run(command, scenario.environment, elsewhere, until=MOMENT)
-    assert code == -signal.SIGKILL, "".join(lines[-20:])
+    log: list[str] = []
+    for job, moment in MOMENTS.items():
+        code, lines = run(command, scenario.environment, elsewhere, until=moment)
+        assert code == -signal.SIGKILL, "".join(lines[-20:])
+        assert f'"job": "{job}"' in lines[-1]
+        assert [json.loads(line)["job"] for line in lines if '"step": "up_to_date"' in line] == DONE[job]
+        log += lines
     code, lines = run(command, scenario.environment, elsewhere)
     assert code == 0, "".join(lines[-40:])
-    assert [json.loads(line)["job"] for line in lines if '"step": "up_to_date"' in line] == DONE
-    epochs = [line for line in lines if '"step": "epoch"' in line]
+    log += lines
+    epochs = [line for line in log if '"step": "epoch"' in line]
     assert epochs and all('"job": "train_model"' in line for line in epochs)  # workers' lines reach the driver
     made = contents(spark, str(scenario.warehouse), TABLES, NAMED_BY_RUN)
     undisturbed = contents(spark, str(pipeline.warehouse), TABLES, NAMED_BY_RUN)

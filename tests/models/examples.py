@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.config import ModelConfig
-from models.inputs import FIRST, GAP_BUCKETS, HISTORY, ItemContent, Sizes
+from models.inputs import FIRST, GAP_BUCKETS, HISTORY, HOURS, WEEKDAYS, ItemContent, Sizes
 from models.transformer import Recommender
 
 CONFIG = ModelConfig(dim=16, heads=2)
@@ -36,7 +36,7 @@ def batch(events: tuple[int, ...] = (6, 3, 1), length: int = 6, sizes: Sizes = S
     real = np.arange(length) < np.array(events, int)[:, None]  # (batch, length), True at events
     highest = {
         "item_ids": sizes.items, "event_types": sizes.event_types, "gaps": GAP_BUCKETS, "request_gaps": GAP_BUCKETS,
-        "request_hours": 25, "request_weekdays": 8, "targets": sizes.items,
+        "request_hours": HOURS, "request_weekdays": WEEKDAYS, "targets": sizes.items,
     }  # fmt: skip
     arrays = {name: (rng.integers(FIRST, high, shape) * real).astype(np.int32) for name, high in highest.items()}
     arrays |= {name: (rng.normal(size=shape) * real).astype(np.float32) for name in ("values", "target_values")}
