@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,11 @@ class FeatureWarehouse:
         tables = Warehouse(self.spark, str(self.folder / "warehouse"))
         tables.write(EVENTS, events_frame(self.spark, events).coalesce(1))
         tables.write(ITEMS, items_frame(self.spark, items).coalesce(1))
+
+    def copy(self, folder: Path) -> FeatureWarehouse:
+        """The same tables, ledger included, to go on from elsewhere."""
+        shutil.copytree(self.folder / "warehouse", folder / "warehouse")
+        return FeatureWarehouse(self.spark, folder)
 
     def conf(self, **sections: Any) -> str:
         path = self.folder / "tiny.yaml"

@@ -16,10 +16,17 @@ TABLES = (*VOCABULARIES, "statistics", "item_content", "item_neighbours", "item_
 
 
 @pytest.fixture(scope="module")
-def house(spark, tmp_path_factory):
-    house = FeatureWarehouse(spark, tmp_path_factory.mktemp("sequences"))
+def featured(spark, tmp_path_factory):
+    """What build_sequences reads; tests that change it take a copy."""
+    house = FeatureWarehouse(spark, tmp_path_factory.mktemp("features"))
     house.write(EVENTS, ITEMS)
     assert build_features.main(["--config", house.conf()]) == 0
+    return house
+
+
+@pytest.fixture(scope="module")
+def house(featured, tmp_path_factory):
+    house = featured.copy(tmp_path_factory.mktemp("sequences"))
     assert main(["--config", house.conf()]) == 0
     return house
 
@@ -61,10 +68,8 @@ def test_a_second_run_is_skipped_and_a_forced_one_leaves_the_same_rows(house):
     assert {name: house.rows(name) for name in TABLES} == rows
 
 
-def test_features_that_are_older_than_the_events_are_refused(spark, tmp_path, capfd):
-    house = FeatureWarehouse(spark, tmp_path)
-    house.write(EVENTS, ITEMS)
-    assert build_features.main(["--config", house.conf()]) == 0
+def test_features_that_are_older_than_the_events_are_refused(featured, tmp_path, capfd):
+    house = featured.copy(tmp_path)
     house.write([*EVENTS, Event("u0", "i1", at(30))], ITEMS)
     assert main(["--config", house.conf()]) == 3
     assert "user_features: 1 events have no row of their user and day. Run build_features" in capfd.readouterr().err
@@ -92,10 +97,8 @@ def test_explicit_values_are_scaled_and_learned(house):
     assert any(any(r["target_value_weights"]) for r in house.table("sequences").collect())
 
 
-def test_a_feature_that_was_left_out_is_in_no_tensor_and_no_statistic(spark, tmp_path):
-    house = FeatureWarehouse(spark, tmp_path)
-    house.write(EVENTS, ITEMS)
-    assert build_features.main(["--config", house.conf()]) == 0
+def test_a_feature_that_was_left_out_is_in_no_tensor_and_no_statistic(spark, featured, tmp_path):
+    house = featured.copy(tmp_path)
     left_out = ("user_features", "events_recency_5d", False, "two different values", 0.0, 2, 0.0, 0)
     Warehouse(spark, f"{tmp_path}/warehouse").write(
         FEATURE_SELECTION, spark.createDataFrame([left_out], FEATURE_SELECTION.schema)
