@@ -45,9 +45,6 @@ def spark() -> Iterator[SparkSession]:
             "spark.databricks.delta.snapshotPartitions": "2",
             "spark.driver.memory": "3g",
             "spark.ui.showConsoleProgress": "false",
-            # Plans are made once, and not again after every stage of a few rows. The cluster's test plans as users do, and
-            # its tables must be the same.
-            "spark.sql.adaptive.enabled": "false",
             **INTERPRETED,
         },
     )
