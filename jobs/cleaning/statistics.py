@@ -7,6 +7,7 @@ from functools import reduce
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.storagelevel import StorageLevel
 
 from features import imputation, outliers
 from features.clean_config import Impute, Outliers
@@ -44,7 +45,9 @@ class Statistics:
             mine = (F.col("owner") == rule.table) & (F.col("column") == rule.column) & F.col("statistic").isin(*rule.statistics)
             found = self.stored.where(mine)
         else:
-            found = self._fit(rule, rows).coalesce(1).persist()  # once: it is applied, stored and grouped by later rules
+            # Once, as it is applied, stored and grouped by later rules; and without its plan, which stands in that of the
+            # rows it is applied to, and so in that of the next rule: plans would grow by a factor with every rule.
+            found = self._fit(rule, rows).coalesce(1).localCheckpoint(storageLevel=StorageLevel.MEMORY_AND_DISK_2)
             self.fitted += 1
         self.used.append(found)
         return found
