@@ -1,6 +1,8 @@
 """Repeated events, resolved by a declared rule: which row stays never depends on how Spark spread the rows.
 
-All windows are within one user, so that rows which are spread by user_id are not moved again.
+All windows are within one user, so that rows which are spread by user_id are not moved again. Where the instant is a part
+of what a window is about, its month comes first, which says nothing new but is the table's partition: the rows are then
+sorted as they are to be written.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ def is_kept() -> Column:
 def with_duplicate(events: DataFrame, rule: Duplicates) -> DataFrame:
     """Adds `duplicate`: null where the row stays (or is refused for another reason), else what kind of repetition it is.
 
-    Of event_id, value, session_id and context, those that the source does not give need not be there.
+    Of event_id, value, session_id and context, those that the source does not give need not be there; `month` is that of
+    event_time.
 
     exact:       agrees with the row that stays in the keys and everything else.
     conflicting: agrees in the keys, but not in everything else.
@@ -43,7 +46,7 @@ def with_duplicate(events: DataFrame, rule: Duplicates) -> DataFrame:
 
 def _with_key_repeats(events: DataFrame, rule: Duplicates) -> DataFrame:
     order = [F.desc(c) if rule.keep == "latest" else F.asc(c) for c in PLACE]
-    same = Window.partitionBy(*_user_first(rule.keys), is_accepted()).orderBy(*order)
+    same = Window.partitionBy(*_in_order(rule.keys), is_accepted()).orderBy(*order)
     found = events.withColumns({"_nth": F.row_number().over(same), "_same": _agrees_with_first(events, rule, same)})
     repeat = F.when(F.col("_same"), "exact").otherwise("conflicting")
     return found.withColumn("duplicate", F.when(is_accepted() & (F.col("_nth") > 1), repeat)).drop("_nth", "_same")
@@ -66,8 +69,10 @@ def _with_near_repeats(events: DataFrame, seconds: float) -> DataFrame:
     return found.withColumn("duplicate", F.when(near, "near").otherwise(F.col("duplicate"))).drop("_gap")
 
 
-def _user_first(keys: Sequence[str]) -> list[str]:
-    return ["user_id", *[key for key in keys if key != "user_id"]]
+def _in_order(keys: Sequence[str]) -> list[str]:
+    """The keys as the order by instant, in which ties are told next, has them."""
+    first = ["month", "user_id", "event_time"] if "event_time" in keys else ["user_id"]
+    return [*first, *[key for key in keys if key not in first]]
 
 
 def with_event_id(events: DataFrame, keys: Sequence[str]) -> DataFrame:
@@ -82,5 +87,5 @@ def with_event_id(events: DataFrame, keys: Sequence[str]) -> DataFrame:
 
 def with_tie_order(events: DataFrame) -> DataFrame:
     """Adds `tie_order`: 0, 1, ... among the kept events of a user at one instant, in source order."""
-    ties = Window.partitionBy("user_id", "event_time", is_kept()).orderBy(*PLACE)
+    ties = Window.partitionBy("month", "user_id", "event_time", is_kept()).orderBy(*PLACE)
     return events.withColumn("tie_order", F.row_number().over(ties) - 1)

@@ -27,7 +27,6 @@ from features.duplicates import is_accepted, is_kept, with_event_id, with_tie_or
 from features.entities import with_tags
 from features.imputation import imputed
 from features.quarantine import UNDATED, quarantined
-from features.schema import month_of
 from jobs.cleaning.labelling import LabelledEvents, label_entities, label_events, places_of
 from jobs.cleaning.statistics import Statistics
 from jobs.cleaning.tally import Counting, Repetitions, Tally, check_found, check_kept, check_refused, count_imputed, inside
@@ -88,7 +87,7 @@ def _write_events(run: Run, labelled: LabelledEvents, tally: Tally) -> None:
     kept = with_tie_order(repetitions.watch(labelled.compared).where(is_kept()))
     whole = with_event_id(_whole(run, kept), run.config.clean.duplicates.keys).where(inside(run))
     where = None if run.start is None or run.end is None else between("date", run.start, run.end)
-    written = run.write("events", whole.withColumn("month", month_of("date")), where)
+    written = run.write("events", whole, where)
     run.account(tally.rows, written, repetitions.record(), tally.refused)
     check_kept(run, written)
 

@@ -17,6 +17,7 @@ from features.entities import parse_items, parse_tags, parse_users
 from features.outliers import with_outliers
 from features.parsing import PLACE, parse_events, parsed_once, with_raw
 from features.quarantine import with_date
+from features.schema import month_of
 from features.source_config import EventSource
 from jobs.cleaning.statistics import Statistics
 from jobs.runtime.job import Run
@@ -87,7 +88,7 @@ def _narrow(accepted: DataFrame, source: EventSource, clean: CleanConfig, late: 
 
 
 def _compared(accepted: DataFrame, clean: CleanConfig, statistics: Statistics, checked: DataFrame) -> DataFrame:
-    by_user = accepted.repartition("user_id")  # the one time that events move
+    by_user = accepted.repartition("user_id").withColumn("month", month_of("date"))  # the one time that events move
     events = with_unique(with_duplicate(by_user, clean.duplicates), clean.checks_of("events"))
     for rule in clean.outliers_of("events"):
         events = with_outliers(events, rule, statistics.of(rule, checked))

@@ -23,6 +23,12 @@ _SETTINGS = {
     "spark.sql.codegen.hugeMethodLimit": "8000",  # the JVM leaves longer methods uncompiled, which Spark's default ignores
     # A shuffle whose partitions are this small is joined by hash: sorting both sides takes longer.
     "spark.sql.adaptive.maxShuffledHashJoinLocalMapThreshold": "16m",
+    # Spark's default, INT96, has no statistics to skip rows by, and other readers have to guess its unit.
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.hadoop.parquet.enable.dictionary#event_id": "false",  # ids are all different: a dictionary is begun in vain
+    # Delta would put a projection over rows that are sorted by their partition, see no order in them and sort them again. It
+    # is for partitions that may be empty text, which none of ours can be.
+    "spark.databricks.delta.convertEmptyToNullForStringPartitionCol": "false",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",  # rows are whole sequences: a batch stays in the cache
 }
 
