@@ -60,9 +60,9 @@ def ratios(declared: Declared) -> list[Column]:
     return [F.try_divide(r.ratio, r.to).cast("double").alias(r.column) for r in declared if isinstance(r, Ratio)]
 
 
-def every_key(rows: DataFrame, entity: str, as_of: datetime.date) -> DataFrame:
-    """What to ask for to have every key of the rows as of one day."""
-    return rows.select(f"{entity}_id").distinct().withColumn("date", F.lit(as_of))
+def every_key(tiles: DataFrame, entity: str, as_of: datetime.date) -> DataFrame:
+    """What to ask for to have every key of the tiles as of one day."""
+    return tiles.select(f"{entity}_id").distinct().withColumn("date", F.lit(as_of))
 
 
 def trailing_features(tiles: DataFrame, asked: DataFrame, entity: str, declared: Declared) -> DataFrame:

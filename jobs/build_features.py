@@ -57,9 +57,8 @@ def build(run: Run) -> None:
 
 def _build(run: Run, entity: str, stale: Days | None, as_of: datetime.date) -> None:
     plan = _plan(run, entity, stale, as_of)
-    kept = _kept_keys(run, entity, plan, as_of).persist()
-    side_by_side(run.spark, [partial(_write_tiles, run, entity, plan), kept.count])  # tiles of a day take commits, not cores
-    _replace(run, f"{entity}_features", _features(run, entity, plan, as_of, kept), plan.features)
+    _write_tiles(run, entity, plan)
+    _replace(run, f"{entity}_features", _features(run, entity, plan, as_of), plan.features)
     with run.step("leakage_guard", table=f"{entity}_features"):
         _guard(run, entity, plan)
 
@@ -135,22 +134,9 @@ def _write_tiles(run: Run, entity: str, plan: Plan) -> None:
     _replace(run, f"{entity}_days", tiles, plan.tiles)
 
 
-def _kept_keys(run: Run, entity: str, plan: Plan, as_of: datetime.date) -> DataFrame:
-    """The keys, each once, of the tiles before `as_of` that the run does not write."""
-    name, key = f"{entity}_days", f"{entity}_id"
-    version = None if plan.tiles is None else run.warehouse.version(name)
-    if plan.tiles is None or version is None:
-        return run.spark.createDataFrame([], f"{key} string")
-    tiles = run.warehouse.read(run.table(name), version)  # as it is now: other days stay so
-    kept = tiles.where((F.col("date") < F.lit(as_of)) & ~F.expr(plan.tiles.predicate()))
-    return kept.select(key).distinct()
-
-
-def _features(run: Run, entity: str, plan: Plan, as_of: datetime.date, kept: DataFrame) -> DataFrame:
+def _features(run: Run, entity: str, plan: Plan, as_of: datetime.date) -> DataFrame:
     declared, tiles = run.config.features.of(entity), run.read(f"{entity}_days")
-    written = tiles if plan.tiles is None else tiles.where(plan.tiles.predicate())
-    keys = kept.unionByName(written.where(F.col("date") < F.lit(as_of)).select(f"{entity}_id"))
-    asked = every_key(keys, entity, as_of)
+    asked = every_key(tiles.where(F.col("date") < F.lit(as_of)), entity, as_of)
     if plan.features is None:
         return trailing_features(tiles, asked, entity, declared)
     asked = asked.unionByName(_asked_before(run, entity, plan, as_of)).distinct()

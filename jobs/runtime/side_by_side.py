@@ -9,7 +9,7 @@ from pyspark import inheritable_thread_target
 from pyspark.sql import SparkSession
 
 
-def side_by_side(spark: SparkSession, parts: Sequence[Callable[[], object]]) -> None:
+def side_by_side(spark: SparkSession, parts: Sequence[Callable[[], None]]) -> None:
     """Runs every part in a thread of its own, each to its end; then raises the error of the first that failed."""
     with ThreadPoolExecutor(max(len(parts), 1)) as pool:
         running = [pool.submit(inheritable_thread_target(spark)(part)) for part in parts]
