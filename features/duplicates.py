@@ -70,7 +70,7 @@ def _with_near_repeats(events: DataFrame, seconds: float) -> DataFrame:
 
 
 def _in_order(keys: Sequence[str]) -> list[str]:
-    """The keys as the order by instant, in which ties are told next, has them."""
+    """The keys in an order close to that of `with_tie_order`, whose sort then finds the rows nearly in place."""
     first = ["month", "user_id", "event_time"] if "event_time" in keys else ["user_id"]
     return [*first, *[key for key in keys if key not in first]]
 

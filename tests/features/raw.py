@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from features.schema import month_of
+
 UTC = datetime.UTC
 NOW = datetime.datetime(2024, 6, 1, tzinfo=UTC)
 EARLIEST = datetime.date(1990, 1, 1)
@@ -46,16 +48,13 @@ def event_frame(spark: SparkSession, rows: Sequence[dict]) -> DataFrame:
     types = "user_id string, item_id string, event_type string, value double, second double, session_id string, event_id string"
     frame = spark.createDataFrame(full, f"row bigint, {types}, reasons array<string>, context map<string,string>").coalesce(1)
     noon = F.lit(int(datetime.datetime(2024, 5, 1, 12, tzinfo=UTC).timestamp()))
-    return (
-        frame.withColumns(
-            {
-                "file": F.lit("a.csv"),
-                "block": F.lit(0).cast("bigint"),
-                "file_day": F.lit(None).cast("date"),
-                "raw": F.lit("{}"),
-                "event_time": F.timestamp_micros(((noon + F.col("second")) * 1_000_000).cast("bigint")),
-            }
-        )
-        .withColumn("month", F.date_format("event_time", "yyyy-MM"))
-        .drop("second")
-    )
+    timed = frame.withColumns(
+        {
+            "file": F.lit("a.csv"),
+            "block": F.lit(0).cast("bigint"),
+            "file_day": F.lit(None).cast("date"),
+            "raw": F.lit("{}"),
+            "event_time": F.timestamp_micros(((noon + F.col("second")) * 1_000_000).cast("bigint")),
+        }
+    ).drop("second")
+    return timed.withColumn("month", month_of("event_time"))
