@@ -34,9 +34,18 @@ from features.windows import every_key, trailing_features
 from jobs.runtime.changes import changed_days, changed_groups, changed_rows
 from jobs.runtime.days import Days
 from jobs.runtime.job import Job, Run
+from jobs.runtime.ledger import Base
 from jobs.runtime.side_by_side import side_by_side
 
 _FEW_DAYS = 3  # of so many days and fewer, features are made key by key, and not by a pass over the tiles
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the last run has left, if no other has come since: a row of every key as of `day`, and tiles at `version`."""
+
+    day: datetime.date
+    version: int
 
 
 @dataclass(frozen=True)
@@ -45,18 +54,20 @@ class Plan:
 
     tiles: Days | None
     features: Days | None
+    asked: Asked | None = None
 
 
 def build(run: Run) -> None:
-    as_of, stale = run.as_of(), _stale_days(run)
+    as_of, base = run.as_of(), run.base() if run.start is None else None
+    stale = _stale_days(run, base)
     if stale is not None and not stale:
         run.keep()
         return
-    side_by_side(run.spark, [partial(_build, run, entity, stale, as_of) for entity in run.config.features.entities])
+    side_by_side(run.spark, [partial(_build, run, entity, stale, base, as_of) for entity in run.config.features.entities])
 
 
-def _build(run: Run, entity: str, stale: Days | None, as_of: datetime.date) -> None:
-    plan = _plan(run, entity, stale, as_of)
+def _build(run: Run, entity: str, stale: Days | None, base: Base | None, as_of: datetime.date) -> None:
+    plan = _plan(run, entity, stale, base, as_of)
     _write_tiles(run, entity, plan)
     _replace(run, f"{entity}_features", _features(run, entity, plan, as_of), plan.features)
     with run.step("leakage_guard", table=f"{entity}_features"):
@@ -66,7 +77,7 @@ def _build(run: Run, entity: str, stale: Days | None, as_of: datetime.date) -> N
 # Which days
 
 
-def _stale_days(run: Run) -> Days | None:
+def _stale_days(run: Run, base: Base | None) -> Days | None:
     """The days whose tiles are to be built; None: all.
 
     Raises:
@@ -78,11 +89,10 @@ def _stale_days(run: Run) -> Days | None:
         if events.where(days.predicate()).isEmpty():
             raise NoInputError(f"events: none between {run.start} and {run.end}. Clean the events of these days first.")
         return days
-    base = run.base()
     if base is None:
         return None
-    changed = changed_days(run.warehouse, run.table("events"), base["events"], run.version("events"))
-    return Days.of(changed) | _days_of_changed_items(run, base["items"])
+    changed = changed_days(run.warehouse, run.table("events"), base.inputs["events"], run.version("events"))
+    return Days.of(changed) | _days_of_changed_items(run, base.inputs["items"])
 
 
 def _days_of_changed_items(run: Run, before: int) -> Days:
@@ -99,21 +109,22 @@ def _days_of_changed_items(run: Run, before: int) -> Days:
     return Days.of(row["date"] for row in days.collect())
 
 
-def _plan(run: Run, entity: str, stale: Days | None, as_of: datetime.date) -> Plan:
+def _plan(run: Run, entity: str, stale: Days | None, base: Base | None, as_of: datetime.date) -> Plan:
     if stale is None:
         return Plan(None, None)
     declared = run.config.features.of(entity)
     tiles = stale | stale.later(1) if "sessions" in columns_needed(declared) else stale
     features = tiles | tiles.later(longest_window(declared)) | Days.of([as_of])
-    return Plan(tiles, features | Days.of(_last_asked(run, entity)))
-
-
-def _last_asked(run: Run, entity: str) -> list[datetime.date]:
-    """The day as of which an earlier run without dates has made every key: its rows make way for those of this run."""
-    if run.start is not None or not run.exists(f"{entity}_features"):
-        return []
+    if base is None or not run.exists(f"{entity}_features"):
+        return Plan(tiles, features)
     last = run.newest(f"{entity}_features").agg(F.max("date")).head()
-    return [last[0]] if last and last[0] else []
+    if last is None or last[0] is None:
+        return Plan(tiles, features)
+    # The last day is that as of which the run before has made every key: its rows make way for those of this run.
+    own = [f"{entity}_days", f"{entity}_features"]
+    untouched = all(run.warehouse.version(name) == base.outputs.get(name) for name in own)
+    asked = Asked(last[0], base.outputs[f"{entity}_days"]) if untouched else None
+    return Plan(tiles, features | Days.of([last[0]]), asked)
 
 
 # Tables
@@ -136,7 +147,7 @@ def _write_tiles(run: Run, entity: str, plan: Plan) -> None:
 
 def _features(run: Run, entity: str, plan: Plan, as_of: datetime.date) -> DataFrame:
     declared, tiles = run.config.features.of(entity), run.read(f"{entity}_days")
-    asked = every_key(tiles.where(F.col("date") < F.lit(as_of)), entity, as_of)
+    asked = every_key(_keys(run, entity, plan, as_of), entity, as_of)
     if plan.features is None:
         return trailing_features(tiles, asked, entity, declared)
     asked = asked.unionByName(_asked_before(run, entity, plan, as_of)).distinct()
@@ -145,6 +156,26 @@ def _features(run: Run, entity: str, plan: Plan, as_of: datetime.date) -> DataFr
     if own_days.select("date").distinct().count() + 1 <= _FEW_DAYS:
         return features_as_of(reached, asked.unionByName(own_days).distinct(), entity, declared)
     return trailing_features(reached, asked, entity, declared)
+
+
+def _keys(run: Run, entity: str, plan: Plan, as_of: datetime.date) -> DataFrame:
+    """Every key that has a tile before the day, once or more.
+
+    Where the run before has asked for every key, only the days that changed since can add one or take one away, and those
+    that lost their tile of such a day are looked for on all days; so the tiles of years are not read for one day more.
+    """
+    key, table = f"{entity}_id", f"{entity}_days"
+    tiles = run.read(table).where(F.col("date") < F.lit(as_of))
+    if plan.asked is None or plan.tiles is None:
+        return tiles
+    changed = plan.tiles.predicate()
+    now = tiles.where(changed).select(key)
+    before = run.warehouse.read(run.table(table), plan.asked.version).where(changed).select(key)
+    lost = before.join(now, key, "left_anti").distinct()
+    known = run.newest(f"{entity}_features").where(F.col("date") == F.lit(plan.asked.day)).select(key)
+    if not lost.isEmpty():
+        known = known.join(lost, key, "left_anti").union(tiles.select(key).join(lost, key, "left_semi"))
+    return known.union(now)
 
 
 def _asked_before(run: Run, entity: str, plan: Plan, as_of: datetime.date) -> DataFrame:

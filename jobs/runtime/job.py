@@ -161,8 +161,8 @@ class Run:
             raise NoInputError("events: the table is empty, so there is no day to score for.")
         return last + datetime.timedelta(days=1)
 
-    def base(self) -> dict[str, int] | None:
-        """Version of each input from which the outputs, as they are now, were made; None: build everything.
+    def base(self) -> ledger.Base | None:
+        """The run that made the outputs, as they are now, from its inputs; None: build everything.
 
         Outputs that this run does not write stay those of its predecessor.
         """

@@ -37,6 +37,14 @@ class RunRow:
     error: str | None = None
 
 
+@dataclass(frozen=True)
+class Base:
+    """Versions of the tables that a run has read, and of those that it has left."""
+
+    inputs: dict[str, int]
+    outputs: dict[str, int]
+
+
 def record(warehouse: Warehouse, row: RunRow) -> None:
     """Writes the row once, however often it is tried."""
     values = asdict(row)
@@ -53,11 +61,11 @@ def last_good(warehouse: Warehouse, job: str, fingerprint: str) -> dict[str, int
     return dict(row["outputs"]) if row else None
 
 
-def base(warehouse: Warehouse, job: str, recipe: str) -> dict[str, int] | None:
-    """Versions of the tables from which the tables of a job, as they are now, were last made whole; None: one must start anew.
+def base(warehouse: Warehouse, job: str, recipe: str) -> Base | None:
+    """The run that last made the tables of a job, as they are now, whole; None: one must start anew.
 
-    That is what the last good run without dates has read, if it and every run since had this recipe, and if nobody else has
-    written the tables. Runs with dates may have come since: what they did follows from changes since then.
+    That is the last good run without dates, if it and every run since had this recipe, and if nobody else has written the
+    tables. Runs with dates may have come since: what they did follows from changes since then.
     """
     if not warehouse.exists(RUNS.name):
         return None
@@ -68,5 +76,6 @@ def base(warehouse: Warehouse, job: str, recipe: str) -> dict[str, int] | None:
             return None
         versions = dict(run["outputs"]) | versions
         if run["exit_code"] == 0 and json.loads(run["arguments"])["start"] is None:
-            return dict(run["inputs"]) if all(warehouse.version(name) == v for name, v in versions.items()) else None
+            untouched = all(warehouse.version(name) == v for name, v in versions.items())
+            return Base(dict(run["inputs"]), dict(run["outputs"])) if untouched else None
     return None

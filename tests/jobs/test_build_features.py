@@ -71,7 +71,8 @@ def test_days_without_events_are_no_input(house, full, capfd):
 
 FIRST = [e for e in EVENTS if e.date <= dt.date(2020, 1, 9)]
 LATE = Event("u1", "i3", at(3, 7), "buy", 4.5, 9, "late")
-GONE = EVENTS[7]
+GONE = [e for e in EVENTS if e.user_id == "early" or (e.user_id, e.date.day) == ("u3", 5)]  # the one of a user; of a day
+NOW = [e for e in EVENTS if e not in GONE] + [LATE]
 FEATURES = {
     "user": [
         {"count": "events", "days": [2]},
@@ -107,30 +108,40 @@ def from_nothing(spark, tmp_path_factory):
 
 
 def test_new_days_late_events_and_deleted_ones_are_brought_in_as_by_a_full_build(growing, from_nothing):
-    events = [e for e in EVENTS if e != GONE] + [LATE]
-    growing.write(_with_ids(events), ITEMS)
+    assert [e.user_id for e in GONE] == ["u3", "early"]
+    growing.write(_with_ids(NOW), ITEMS)
     assert main(["--config", growing.conf(features=FEATURES)]) == 0
-    assert {name: growing.rows(name) for name in TABLES} == from_nothing(events, ITEMS)
-    stale = {e.date for e in events if e.date > dt.date(2020, 1, 9)} | {LATE.date, GONE.date}
+    assert {name: growing.rows(name) for name in TABLES} == from_nothing(NOW, ITEMS)
+    stale = {e.date for e in NOW if e.date > dt.date(2020, 1, 9)} | {e.date for e in [LATE, *GONE]}
     next_days = {day + dt.timedelta(days=1) for day in stale}  # a session may go on
     written = growing.table("runs").orderBy("started_at").tail(1)[0]["counts"]
-    assert written["item_days"] == len({(e.item_id, e.date) for e in events if e.date in stale})
-    assert written["user_days"] == len({(e.user_id, e.date) for e in events if e.date in stale | next_days})
+    assert written["item_days"] == len({(e.item_id, e.date) for e in NOW if e.date in stale})
+    assert written["user_days"] == len({(e.user_id, e.date) for e in NOW if e.date in stale | next_days})
 
 
 def test_events_that_are_written_again_unchanged_change_nothing(growing):
     before = {n: v for n, v in growing.versions().items() if n in TABLES}
-    events = [e for e in EVENTS if e != GONE] + [LATE]
-    growing.write(_with_ids(events)[::-1], ITEMS)
+    growing.write(_with_ids(NOW)[::-1], ITEMS)
     assert main(["--config", growing.conf(features=FEATURES)]) == 0
     assert {n: v for n, v in growing.versions().items() if n in TABLES} == before
 
 
+def test_a_user_whom_only_a_run_with_dates_has_seen_is_gone_with_the_events(growing):
+    conf = ["--config", growing.conf(features=FEATURES)]
+    before = {name: growing.rows(name) for name in TABLES}
+    growing.write(_with_ids([*NOW, Event("brief", "i1", at(12, 6))]), ITEMS)
+    assert main([*conf, "--date", "2020-01-12"]) == 0
+    assert growing.table("user_features").where("user_id = 'brief'").count() == 2
+    growing.write(_with_ids(NOW), ITEMS)
+    assert main(conf) == 0
+    assert {name: growing.rows(name) for name in TABLES} == before
+
+
 def test_other_categories_of_an_item_reach_the_days_of_its_events(growing, from_nothing):
-    events, items = [e for e in EVENTS if e != GONE] + [LATE], ITEMS | {"i2": {"categories": ["c"]}, "new": {}}
-    growing.write(_with_ids(events), items)
+    items = ITEMS | {"i2": {"categories": ["c"]}, "new": {}}
+    growing.write(_with_ids(NOW), items)
     assert main(["--config", growing.conf(features=FEATURES)]) == 0
-    assert {name: growing.rows(name) for name in TABLES} == from_nothing(events, items)
+    assert {name: growing.rows(name) for name in TABLES} == from_nothing(NOW, items)
 
 
 def test_other_declarations_build_everything_anew(growing):
