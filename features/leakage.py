@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -40,6 +41,7 @@ def check_features(features: DataFrame, events: DataFrame, items: DataFrame, ent
     if not windows:
         return
     sample = features.select(key, "date", *windows).orderBy(F.xxhash64(key, "date"), key, "date").limit(_SAMPLE)
+    sample = sample.localCheckpoint(storageLevel=StorageLevel.MEMORY_AND_DISK_2)  # once, and not for each of its uses
     again = _recounted(sample.select(key, "date"), events, items, entity, config)
     both = sample.join(again, [key, "date"])
     wrong = both.select(

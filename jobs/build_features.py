@@ -164,17 +164,18 @@ def _keys(run: Run, entity: str, plan: Plan, as_of: datetime.date) -> DataFrame:
     Where the run before has asked for every key, only the days that changed since can add one or take one away, and those
     that lost their tile of such a day are looked for on all days; so the tiles of years are not read for one day more.
     """
-    key, table = f"{entity}_id", f"{entity}_days"
+    key, table, asked = f"{entity}_id", f"{entity}_days", plan.asked
     tiles = run.read(table).where(F.col("date") < F.lit(as_of))
-    if plan.asked is None or plan.tiles is None:
+    if asked is None or plan.tiles is None:
         return tiles
-    changed = plan.tiles.predicate()
-    now = tiles.where(changed).select(key)
-    before = run.warehouse.read(run.table(table), plan.asked.version).where(changed).select(key)
-    lost = before.join(now, key, "left_anti").distinct()
-    known = run.newest(f"{entity}_features").where(F.col("date") == F.lit(plan.asked.day)).select(key)
-    if not lost.isEmpty():
-        known = known.join(lost, key, "left_anti").union(tiles.select(key).join(lost, key, "left_semi"))
+    now = tiles.where(plan.tiles.predicate()).select(key)
+    known = run.newest(f"{entity}_features").where(F.col("date") == F.lit(asked.day)).select(key)
+    known_days = Days.of(day for day in plan.tiles.days if day < asked.day)  # on the others there was no tile to lose
+    if known_days:
+        before = run.warehouse.read(run.table(table), asked.version).where(known_days.predicate()).select(key)
+        lost = before.join(now, key, "left_anti").distinct()
+        if not lost.isEmpty():
+            known = known.join(lost, key, "left_anti").union(tiles.select(key).join(lost, key, "left_semi"))
     return known.union(now)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import json
 import re
 import time
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 from delta.tables import DeltaTable
-from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -17,7 +18,6 @@ from features.errors import ContractError, NoInputError
 from features.schema import Table, conform
 from jobs.runtime.errors import LOST_RACE, ConfigError, TransientError
 
-_RECENT = 100  # commits among which ours is, a moment after it
 _ATTEMPTS = 5  # of a write that lost the race against another; what we write replaces, so trying again is safe
 
 
@@ -119,10 +119,11 @@ class Warehouse:
         elif self._has_other_columns(table):
             # In one commit; but columns that are never null are then no longer declared so, as a DataFrame cannot say it.
             writer = writer.option("overwriteSchema", "true")
+        before = self.version(table.name)
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 writer.save(self.path(table.name))
-                return self._written(table.name, "numOutputRows", F.col("userMetadata") == token)
+                return self._written(table.name, "numOutputRows", before, token)
             except LOST_RACE as error:
                 if attempt == _ATTEMPTS:
                     raise TransientError(f"{table.name}: another run is writing the same rows. Try again.") from error
@@ -145,8 +146,7 @@ class Warehouse:
             raise TransientError(f"{table.name}: another run has written version {before} since version {since}. Try again.")
         target = DeltaTable.forPath(self.spark, self.path(table.name))
         target.alias("old").merge(df.alias("new"), same).whenNotMatchedInsertAll().execute()
-        written = self._written(table.name, "numTargetRowsInserted")
-        return written if written.version != before else Written(written.version, 0)  # nothing new makes no commit
+        return self._written(table.name, "numTargetRowsInserted", before)
 
     def append_once(self, table: Table, df: DataFrame, token: str) -> None:
         """Appends rows; a second append with the same token does nothing."""
@@ -194,16 +194,30 @@ class Warehouse:
             return True
         return False
 
-    def _written(self, name: str, metric: str, ours: SparkColumn | None = None) -> Written:
-        """Our own commit: `ours` tells it from those of other runs, else it is the newest."""
-        history = DeltaTable.forPath(self.spark, self.path(name)).history(1 if ours is None else _RECENT)
-        found = history if ours is None else history.where(ours)
-        commit = found.select("version", "operationMetrics").head()
-        if commit is None:  # nothing replaced nothing, which Delta does not commit
-            return Written(self.version(name) or 0, 0)
-        numbers = commit["operationMetrics"]
-        # A file that holds rows to replace and rows to keep is written anew; those it keeps count as copied.
-        return Written(int(commit["version"]), int(numbers.get(metric, 0)) - int(numbers.get("numCopiedRows", 0)))
+    def _written(self, name: str, metric: str, before: int | None, token: str | None = None) -> Written:
+        """Our own commit since version `before`: `token` tells it from those of other runs, else it is the newest."""
+        newest, first = self.version(name) or 0, -1 if before is None else before
+        for version in range(newest, first, -1):
+            commit = self._commit(name, version)
+            if token is None or commit.get("userMetadata") == token:
+                numbers = commit["operationMetrics"]
+                # A file that holds rows to replace and rows to keep is written anew; those it keeps count as copied.
+                return Written(version, int(numbers.get(metric, 0)) - int(numbers.get("numCopiedRows", 0)))
+        return Written(newest, 0)  # nothing replaced nothing, which Delta does not commit
+
+    def _commit(self, name: str, version: int) -> dict[str, Any]:
+        """What a commit says of itself. Delta's history would start a Spark job and read many commits to tell it."""
+        path = f"{self.path(name)}/_delta_log/{version:020}.json"
+        java = self.spark._jvm.java.io  # type: ignore[union-attr]
+        reader = java.BufferedReader(java.InputStreamReader(self._file_system(path).open(self._hadoop_path(path)), "UTF-8"))
+        try:
+            for line in iter(reader.readLine, None):
+                action = json.loads(line)
+                if "commitInfo" in action:
+                    return dict(action["commitInfo"])
+        finally:
+            reader.close()
+        raise ValueError(f"{path}: a commit of Spark says what it did. Received none that does.")
 
     def _hadoop_path(self, path: str):  # type: ignore[no-untyped-def]  # objects of the JVM
         return self.spark._jvm.org.apache.hadoop.fs.Path(path)  # type: ignore[union-attr]
