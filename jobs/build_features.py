@@ -5,11 +5,12 @@ Writes  user_days, item_days             one row per key and day with events
         category_days, category_features where features.category declares something: of each category of an event's item
         user_features, item_features     one row per key and day with events, and one per key as of the day after the run
 
-A run without dates brings the tables up to date. It compares the events with those that the last good run read, builds
-the tiles of the days whose events differ, late ones and deleted ones among them, and the features that these tiles reach:
-those of the days up to the longest window later. Nothing else is read or written. Where there was no such run, or the
-declarations or the code are others, everything is built. A run with dates builds the tiles of its days, whatever they
-were, and the features that they reach. Either way the tables are those of a full build.
+A run without dates brings the tables up to date. It compares the events with those that the last good one read, builds
+the tiles of the days whose events differ, late ones and deleted ones among them, and of those that runs with dates have
+built since; then the features that these tiles reach: those of the days up to the longest window later. Nothing else is
+read or written. Where there was no such run, or the declarations or the code are others, everything is built. A run with
+dates builds the tiles of its days, whatever they were, and the features that they reach. Either way the tables are those
+of a full build.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def _stale_days(run: Run, base: Base | None) -> Days | None:
     if base is None:
         return None
     changed = changed_days(run.warehouse, run.table("events"), base.inputs["events"], run.version("events"))
-    return Days.of(changed) | _days_of_changed_items(run, base.inputs["items"])
+    return Days.of(changed) | base.since | _days_of_changed_items(run, base.inputs["items"])
 
 
 def _days_of_changed_items(run: Run, before: int) -> Days:
@@ -150,10 +151,11 @@ def _features(run: Run, entity: str, plan: Plan, as_of: datetime.date) -> DataFr
     asked = every_key(_keys(run, entity, plan, as_of), entity, as_of)
     if plan.features is None:
         return trailing_features(tiles, asked, entity, declared)
-    asked = asked.unionByName(_asked_before(run, entity, plan, as_of)).distinct()
+    if run.start is not None:
+        asked = asked.unionByName(_asked_before(run, entity, plan, as_of)).distinct()
     reached = tiles.where((plan.features | plan.features.earlier(longest_window(declared))).predicate())
-    own_days = reached.where(plan.features.predicate()).select(f"{entity}_id", "date")
-    if own_days.select("date").distinct().count() + 1 <= _FEW_DAYS:
+    if sum(day <= run.last_day for day in plan.features.days) < _FEW_DAYS:  # and the day as of which every key is asked for
+        own_days = reached.where(plan.features.predicate()).select(f"{entity}_id", "date")
         return features_as_of(reached, asked.unionByName(own_days).distinct(), entity, declared)
     return trailing_features(reached, asked, entity, declared)
 
@@ -182,9 +184,8 @@ def _keys(run: Run, entity: str, plan: Plan, as_of: datetime.date) -> DataFrame:
 def _asked_before(run: Run, entity: str, plan: Plan, as_of: datetime.date) -> DataFrame:
     """Keys and days of rows that are there because a run with dates has asked for them, and that this run makes anew."""
     key, table = f"{entity}_id", f"{entity}_features"
-    nothing = run.spark.createDataFrame([], f"{key} string, date date")
-    if plan.features is None or plan.tiles is None or run.start is None or not run.exists(table):
-        return nothing
+    if plan.features is None or plan.tiles is None or not run.exists(table):
+        return run.spark.createDataFrame([], f"{key} string, date date")
     kept = Days(plan.features.days - plan.tiles.days - {as_of})
     return run.newest(table).where(kept.predicate()).select(key, "date")
 

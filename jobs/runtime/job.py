@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import yaml
@@ -156,10 +157,19 @@ class Run:
 
     def as_of(self) -> datetime.date:
         """The day, at whose start users are scored: the day after the run's last day, or after the last event."""
-        last = self.end or self.read("events").agg(F.max("date")).head()[0]  # type: ignore[index]
+        return (self.end or self.last_day) + datetime.timedelta(days=1)
+
+    @cached_property
+    def last_day(self) -> datetime.date:
+        """The day of the last event.
+
+        Raises:
+            NoInputError: there is no event.
+        """
+        last: datetime.date | None = self.read("events").agg(F.max("date")).head()[0]  # type: ignore[index]
         if last is None:
             raise NoInputError("events: the table is empty, so there is no day to score for.")
-        return last + datetime.timedelta(days=1)
+        return last
 
     def base(self) -> ledger.Base | None:
         """The run that made the outputs, as they are now, from its inputs; None: build everything.

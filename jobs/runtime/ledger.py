@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pyspark.sql import functions as F
 
 from features.tables import RUNS
+from jobs.runtime.days import Days
 from jobs.runtime.warehouse import Warehouse
 
 _LOOKED_AT = 200  # newest runs of a job; where none of them was without dates, the next one builds everything
@@ -39,10 +40,11 @@ class RunRow:
 
 @dataclass(frozen=True)
 class Base:
-    """Versions of the tables that a run has read, and of those that it has left."""
+    """Versions of the tables that a run has read, and of those that it has left; `since`: days of runs with dates since."""
 
     inputs: dict[str, int]
     outputs: dict[str, int]
+    since: Days
 
 
 def record(warehouse: Warehouse, row: RunRow) -> None:
@@ -65,17 +67,21 @@ def base(warehouse: Warehouse, job: str, recipe: str) -> Base | None:
     """The run that last made the tables of a job, as they are now, whole; None: one must start anew.
 
     That is the last good run without dates, if it and every run since had this recipe, and if nobody else has written the
-    tables. Runs with dates may have come since: what they did follows from changes since then.
+    tables. Runs with dates may have come since: their days were made from inputs that may be there no more.
     """
     if not warehouse.exists(RUNS.name):
         return None
     runs = warehouse.read(RUNS).where(F.col("job") == job).orderBy(F.desc("started_at")).limit(_LOOKED_AT)
     versions: dict[str, int] = {}
+    since = Days.of(())
     for run in runs.select("recipe", "arguments", "exit_code", "inputs", "outputs").collect():
         if run["recipe"] != recipe:
             return None
         versions = dict(run["outputs"]) | versions
-        if run["exit_code"] == 0 and json.loads(run["arguments"])["start"] is None:
+        start, end = (json.loads(run["arguments"])[name] for name in ("start", "end"))
+        if start is not None:
+            since |= Days.span(datetime.date.fromisoformat(start), datetime.date.fromisoformat(end))
+        elif run["exit_code"] == 0:
             untouched = all(warehouse.version(name) == v for name, v in versions.items())
-            return Base(dict(run["inputs"]), dict(run["outputs"])) if untouched else None
+            return Base(dict(run["inputs"]), dict(run["outputs"]), since) if untouched else None
     return None
