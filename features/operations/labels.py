@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Column
@@ -23,18 +24,52 @@ def sketch(label: str) -> Part:
     return Part(f"{label}_sketch", "binary", comment, lambda inside: F.hll_sketch_agg(F.when(inside, F.col(label))))
 
 
-def merged(maps: Column) -> Column:
-    """Sum of an array of maps, label by label."""
-
-    def add(sum_: Column, tile: Column) -> Column:
-        return F.map_zip_with(sum_, tile, lambda _, a, b: F.coalesce(a, F.lit(0)) + F.coalesce(b, F.lit(0)))
-
-    return F.aggregate(maps, F.create_map().cast("map<string,bigint>"), add)
+def let(value: Column, body: Callable[[Column], Column]) -> Column:
+    """`body` of a value that is computed once: an expression that stands in a lambda is computed for each of its elements."""
+    return F.transform(F.array(value), body)[0]
 
 
-def summed(maps: Column) -> Column:
-    """Sum of all counts of an array of maps."""
-    return F.aggregate(F.flatten(F.transform(maps, F.map_values)), F.lit(0).cast("bigint"), lambda a, n: a + n)
+def entries(maps: Column) -> Column:
+    """Those of an array of maps, one after the other."""
+    return F.flatten(F.transform(maps, F.map_entries))
+
+
+def total(entries: Column, type_: str) -> Column:
+    """Sum of the values of an array of entries."""
+    return F.aggregate(entries, F.lit(0).cast(type_), lambda sum_, entry: sum_ + entry["value"])
+
+
+def summed_by_key(entries: Column, type_: str) -> Column:
+    """Entries with the sum of the values of each key, in the order of keys.
+
+    Sorts what there is and adds up neighbours; maps that are added up one after the other take as many steps each as their
+    sum has keys by then.
+
+    Args:
+        entries: array of structs that begin with `key` and have `value`. The values of a key are added in the order of the
+            other fields, so that a sum of floats does not hang on the order of entries.
+        type_: that of the values.
+    """
+
+    def sums(ordered: Column) -> Column:
+        def begins(at: Column) -> Column:
+            return ~ordered[at]["key"].eqNullSafe(F.get(ordered, at - 1)["key"])
+
+        def of_key(first: Column, end: Column) -> Column:
+            own = F.slice(ordered, first + 1, end - first)
+            return F.struct(ordered[first]["key"].alias("key"), total(own, type_).alias("value"))
+
+        def between(firsts: Column) -> Column:
+            return F.transform(firsts, lambda first, nth: of_key(first, F.coalesce(F.get(firsts, nth + 1), F.size(ordered))))
+
+        return let(F.filter(F.transform(ordered, lambda _, at: at), begins), between)
+
+    return let(F.array_sort(entries), sums)
+
+
+def shares(sums: Column, whole: Column) -> Column:
+    """Map of each key to its part of the whole."""
+    return let(whole, lambda whole: F.map_from_entries(F.transform(sums, lambda e: F.struct(e["key"], e["value"] / whole))))
 
 
 class _OfLabel(Operation):
@@ -50,10 +85,8 @@ class Share(_OfLabel):
     type, empty = "map<string,double>", "empty: none"
 
     def value(self, feature: Feature, past: Past) -> Column:
-        maps = past.list(counts(feature.column))
-        number = summed(maps)
-        shares = F.transform_values(merged(maps), lambda _, n: n / number)
-        return F.map_from_entries(F.array_sort(F.map_entries(shares)))
+        events = entries(past.list(counts(feature.column)))
+        return shares(summed_by_key(events, "bigint"), total(events, "bigint"))
 
     def text(self, feature: Feature) -> str:
         return f"share of each {feature.column} among all of them, sums to 1,"
@@ -71,24 +104,23 @@ class Interest(_OfLabel):
     def value(self, feature: Feature, past: Past) -> Column:
         part = counts(feature.column)
         tile = F.struct(past.tile_date.alias("day"), F.map_entries(past.column(part)).alias("counts"))
-        tiles = F.array_sort(past.over(F.collect_list(F.when(past.column(part).isNotNull(), tile))))  # in one order
+        tiles = past.over(F.collect_list(F.when(past.column(part).isNotNull(), tile)))
         weighed = F.flatten(
             F.transform(
                 tiles,
-                lambda tile: F.transform(
-                    tile["counts"],
-                    lambda one: F.struct(one["key"].alias("label"), (one["value"] * decay(tile["day"], feature)).alias("n")),
+                lambda tile: let(
+                    decay(tile["day"], feature),
+                    lambda weight: F.transform(
+                        tile["counts"],
+                        lambda one: F.struct(
+                            one["key"].alias("key"), tile["day"].alias("day"), (one["value"] * weight).alias("value")
+                        ),
+                    ),
                 ),
             )
         )
-        whole = F.aggregate(weighed, F.lit(float(feature.smoothing or 0)), lambda sum_, one: sum_ + one["n"])
-        labels = F.array_sort(F.array_distinct(F.transform(weighed, lambda one: one["label"])))
-
-        def interest(label: Column) -> Column:
-            own = F.filter(weighed, lambda one: one["label"] == label)
-            return F.aggregate(own, F.lit(0.0), lambda sum_, one: sum_ + one["n"]) / whole
-
-        return F.map_from_arrays(labels, F.transform(labels, interest))
+        smoothing = float(feature.smoothing or 0)
+        return let(summed_by_key(weighed, "double"), lambda sums: shares(sums, total(sums, "double") + smoothing))
 
     def text(self, feature: Feature) -> str:
         return (
@@ -104,11 +136,13 @@ class Entropy(_OfLabel):
     type, empty, nullable = "double", "null: none", True
 
     def value(self, feature: Feature, past: Past) -> Column:
-        maps = past.list(counts(feature.column))
-        number = summed(maps)
-        numbers = F.array_sort(F.map_values(merged(maps)))
-        sum_ = F.aggregate(numbers, F.lit(0.0), lambda s, n: s - n / number * F.log(n / number))
-        return F.when(number > 0, sum_)
+        events = entries(past.list(counts(feature.column)))
+        numbers = F.array_sort(F.transform(summed_by_key(events, "bigint"), lambda e: e["value"]))
+
+        def entropy(whole: Column) -> Column:
+            return F.when(whole > 0, F.aggregate(numbers, F.lit(0.0), lambda s, n: s - n / whole * F.log(n / whole)))
+
+        return let(total(events, "bigint"), entropy)
 
     def text(self, feature: Feature) -> str:
         return f"entropy of the shares of {feature.column} in nats, 0: one alone,"
