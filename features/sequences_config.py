@@ -42,8 +42,13 @@ class Transitions(Section):
 
     top: NonNegativeInt = 100  # of one item; 0: none are looked for
     shrinkage: NonNegativeFloat = 20.0  # times that anything must follow an item before a share is half of what it looks like
-    reach: PositiveInt = 1  # events after the item that count; more than the next one where items have few events
+    # Events after the item that count: more than the next one where items have few events. Of several, training chooses.
+    reach: PositiveInt | Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1, 10)
     fading: Annotated[float, Field(gt=0, le=1)] = 0.8  # what an event counts for, of what the one before it does
+
+    @property
+    def reaches(self) -> list[int]:
+        return sorted({self.reach} if isinstance(self.reach, int) else set(self.reach))
 
 
 class SequencesConfig(Section):

@@ -202,6 +202,7 @@ ITEM_TRANSITIONS = Table(
     "item_transitions",
     "One row is an item that users chose after another in the training period.",
     (
+        Column("reach", "int", "events after the item that count"),
         Column("item_id", "string", "item"),
         Column("rank", "int", "1 is what came most often"),
         Column("next_item_id", "string", "what came after it, which may be the item again"),
@@ -214,7 +215,7 @@ ITEM_TRANSITIONS = Table(
         Column("index", "int", "index of the item in item_vocabulary"),
         Column("next_index", "int", "index of what came next"),
     ),
-    ("item_id", "rank"),
+    ("reach", "item_id", "rank"),
 )
 
 USER_CONTENT = Table(

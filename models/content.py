@@ -16,7 +16,7 @@ from models.likeness import padded
 from models.transitions import Transitions
 
 _CONTENT_COLUMNS = ("index", *[i.name for i in CONTENT], "train_events")
-_TRANSITION_COLUMNS = ("index", "rank", "next_index", "share")
+_TRANSITION_COLUMNS = ("reach", "index", "rank", "next_index", "share")
 
 
 def read_item_content(path: str, version: int, sizes: Sizes) -> ItemContent:
@@ -37,19 +37,23 @@ def read_item_content(path: str, version: int, sizes: Sizes) -> ItemContent:
     return ItemContent(**content, train_events=table["train_events"].to_numpy().astype(np.int64))
 
 
-def read_transitions(path: str, version: int, items: int) -> Transitions:
-    """Those of `items` items, with weight 0.
+def read_transitions(path: str, version: int, items: int) -> dict[int, Transitions]:
+    """Those of `items` items by reach, the shortest first, with weight 0; never empty.
 
     Raises:
         StreamError: the table cannot be read exactly, or knows more items.
     """
     tables = _tables(path, table_files(path, version), _TRANSITION_COLUMNS)
     if not tables:
-        return Transitions.none(items)
-    index, rank, following, shares = (pa.concat_tables(tables)[name].to_numpy() for name in _TRANSITION_COLUMNS)
+        return {1: Transitions.none(items)}
+    reach, index, rank, following, shares = (pa.concat_tables(tables)[name].to_numpy() for name in _TRANSITION_COLUMNS)
     if max(index.max(initial=PADDING), following.max(initial=PADDING)) >= items:
         raise StreamError(f"{path}: version {version} knows items from {items} on: it belongs to another vocabulary.")
-    return Transitions(*padded(index, rank, following, shares, items))
+    found = {}
+    for one in np.unique(reach):
+        own = reach == one
+        found[int(one)] = Transitions(*padded(index[own], rank[own], following[own], shares[own], items))
+    return found or {1: Transitions.none(items)}
 
 
 def _tables(path: str, files: Iterable[TableFile], columns: Sequence[str]) -> list[pa.Table]:

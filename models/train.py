@@ -243,11 +243,11 @@ class TrainingRun:
     def weigh_transitions(self) -> tuple[Transitions, dict[str, float]]:
         """What scores get on top of the kept weights, and the metrics of the whole; all workers take part."""
         pinned = self._spec.item_transitions
-        transitions = read_transitions(pinned.path, pinned.version, self._spec.sizes.items)
+        by_reach = read_transitions(pinned.path, pinned.version, self._spec.sizes.items)
         if not self._spec.model.transitions:
-            return transitions, {}  # exported all the same, as the chain is also judged alone
+            return by_reach[min(by_reach)], {}  # exported all the same, as the chain is also judged alone
         self._watchdog.beat("transitions")
-        transitions, metrics = self._validation.weigh(transitions, self._watchdog)
+        transitions, metrics = self._validation.weigh(by_reach, self._watchdog)
         metrics = {"transition_weight": transitions.weight, "transition_fading": transitions.fading, **metrics}
         self._log("transitions", **metrics)
         return transitions, metrics

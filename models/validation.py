@@ -6,7 +6,7 @@ alone. The sums stay apart by lane until then: the metrics do not depend on how 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 
 import numpy as np
@@ -69,17 +69,22 @@ class Validation:
         of_values = {VALUE_LOSS: loss / values} if values else {}
         return {NDCG: gain / targets, HR: hits / targets, **of_values}
 
-    def weigh(self, transitions: Transitions, watchdog: Watchdog) -> tuple[Transitions, dict[str, float]]:
-        """The transitions with the fading and weight of the highest NDCG@10 on top of the model as it is, the first of equals,
-        and the metrics then; without rows weight 0 and no metrics."""
+    def weigh(self, by_reach: Mapping[int, Transitions], watchdog: Watchdog) -> tuple[Transitions, dict[str, float]]:
+        """The transitions with the reach, fading and weight of the highest NDCG@10 on top of the model as it is, the first of
+        equals, and reach and metrics then; without rows the shortest with weight 0 and no metrics."""
         if not self.rows:
-            return transitions, {}
-        choices = [transitions.fitted(fading, weight) for fading in FADINGS for weight in WEIGHTS]
-        sums = self._sums(watchdog, choices)
+            return by_reach[min(by_reach)], {}
+        choices = [
+            (reach, transitions.fitted(fading, weight))
+            for reach, transitions in sorted(by_reach.items())
+            for fading in FADINGS
+            for weight in WEIGHTS
+        ]
+        sums = self._sums(watchdog, [transitions for _, transitions in choices])
         best = int(np.argmax(sums[:, 0]))
-        gain, hits, targets, *_ = sums[best]
+        (reach, transitions), (gain, hits, targets, *_) = choices[best], sums[best]
         metrics = {f"valid_whole_ndcg@{CUTOFF}": gain / targets, f"valid_whole_hr@{CUTOFF}": hits / targets}
-        return choices[best], metrics
+        return transitions, {"transition_reach": reach, **metrics}
 
     def _sums(self, watchdog: Watchdog, choices: Sequence[Transitions | None] = (None,)) -> np.ndarray:
         """(choices, 5) float64 over the lanes of all workers: sum of NDCG, of hits, and number of targets (at least 1); sum of
@@ -125,9 +130,10 @@ class Validation:
 
 
 def _with_each(scores: np.ndarray, choices: Sequence[Transitions | None], last: np.ndarray) -> Iterator[np.ndarray]:
-    """The scores under each choice, of which those of one fading come one after the other: they share the bonus."""
-    fading, bonus = 0.0, np.zeros(())
+    """The scores under each choice, of which those of one table and fading come one after the other: they share the bonus."""
+    shared: Transitions | None = None
+    bonus = np.zeros(())
     for choice in choices:
-        if choice is not None and choice.fading != fading:
-            fading, bonus = choice.fading, choice.bonus(last, scores.shape[1])
+        if choice is not None and not (shared and shared.following is choice.following and shared.fading == choice.fading):
+            shared, bonus = choice, choice.bonus(last, scores.shape[1])
         yield scores if choice is None else scores + np.float32(choice.weight) * bonus

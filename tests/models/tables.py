@@ -95,10 +95,12 @@ def item_content(items: int = ITEMS) -> pa.Table:
 
 
 def item_transitions(items: int = ITEMS) -> pa.Table:
-    """After each item came its successor, three times of four, and the one after that."""
+    """Further on, each item came before its successor, three times of four, and the one after that; right after it, its
+    predecessor came."""
     real = range(items - 2)
-    rows = [(2 + n, rank, 2 + (n + rank) % len(real), (0.75, 0.25)[rank - 1]) for n in real for rank in (1, 2)]
-    kinds = {"index": pa.int32(), "rank": pa.int32(), "next_index": pa.int32(), "share": pa.float64()}
+    rows = [(3, 2 + n, rank, 2 + (n + rank) % len(real), (0.75, 0.25)[rank - 1]) for n in real for rank in (1, 2)]
+    rows += [(1, 2 + n, 1, 2 + (n - 1) % len(real), 1.0) for n in real]
+    kinds = {"reach": pa.int32(), "index": pa.int32(), "rank": pa.int32(), "next_index": pa.int32(), "share": pa.float64()}
     return pa.table({name: pa.array(column, kinds[name]) for name, column in zip(kinds, zip(*rows, strict=True), strict=True)})
 
 

@@ -113,31 +113,36 @@ def test_weights_are_kept_by_what_they_are_to_be_good_at(tables, tmp_path):
     assert np.argmin(losses) != np.argmax(gains)  # or the test could not tell
 
 
-def test_weight_and_fading_of_transitions_are_the_best_on_validation_rows_ranked_one_by_one(tables, undisturbed):
+def test_reach_fading_and_weight_of_transitions_are_the_best_on_validation_rows_ranked_one_by_one(tables, undisturbed):
     spec, trained, _ = undisturbed
     exported, table = Exported.load(spec.export), item_transitions().to_pylist()
     vectors = exported.item_vectors(read_item_content(str(tables / "item_content"), 0, SIZES))
     ndcg = {}
-    for fading, weight in itertools.product(FADINGS, WEIGHTS):
+    for reach, fading, weight in itertools.product((1, 3), FADINGS, WEIGHTS):
         gains, says = [], [fading**n for n in range(LAST)]
         for row in sequence_rows(20, 8, split="valid"):
             position, chances = row["weights"].index(1.0), np.zeros(ITEMS)
             for back, item in enumerate(row["item_ids"][: position + 1][::-1][:LAST]):
                 for pair in table:
-                    chances[pair["next_index"]] += says[back] / sum(says) * pair["share"] * (pair["index"] == item)
+                    chances[pair["next_index"]] += (
+                        says[back] / sum(says) * pair["share"] * ((pair["reach"], pair["index"]) == (reach, item))
+                    )
             states = exported.states({i.name: np.array([row[i.name]], i.dtype) for i in HISTORY}, vectors)[0]
             scores = vectors @ states[position] + weight * np.log(1 + chances * (ITEMS - 2) / 4)
             target = row["targets"][position]
             new = set(range(2, ITEMS)) - set(row["item_ids"][: position + 1]) - {target}
             rank = sum(scores[item] >= scores[target] for item in new)
             gains.append(1 / np.log2(rank + 2) if rank < 10 else 0.0)
-        ndcg[fading, weight] = np.mean(gains)
+        ndcg[reach, fading, weight] = np.mean(gains)
     best = max(ndcg.values())
     assert trained.metrics["valid_whole_ndcg@10"] == pytest.approx(best, abs=1e-6)
-    chosen = exported.transitions.fading, exported.transitions.weight
-    assert (trained.metrics["transition_fading"], trained.metrics["transition_weight"]) == chosen
+    chosen = tuple(trained.metrics[f"transition_{name}"] for name in ("reach", "fading", "weight"))
+    assert (exported.transitions.fading, exported.transitions.weight) == chosen[1:]
+    assert exported.transitions.following[2:, 0].tolist() == [
+        p["next_index"] for p in table if (p["reach"], p["rank"]) == (chosen[0], 1)
+    ]
     assert ndcg[chosen] == pytest.approx(best, abs=1e-6)
-    assert best > ndcg[FADINGS[0], 0.0]  # or the test could not tell
+    assert best > max(ndcg[1, fading, weight] for fading, weight in itertools.product(FADINGS, WEIGHTS))  # or it could not tell
 
 
 @pytest.mark.parametrize("stop", [8, 20])  # a step after a checkpoint, and in the last epoch
