@@ -84,7 +84,7 @@ class Validation:
         best = int(np.argmax(sums[:, 0]))
         (reach, transitions), (gain, hits, targets, *_) = choices[best], sums[best]
         metrics = {f"valid_whole_ndcg@{CUTOFF}": gain / targets, f"valid_whole_hr@{CUTOFF}": hits / targets}
-        return transitions, {"transition_reach": reach, **metrics}
+        return transitions, {"transition_reach": float(reach), **metrics}
 
     def _sums(self, watchdog: Watchdog, choices: Sequence[Transitions | None] = (None,)) -> np.ndarray:
         """(choices, 5) float64 over the lanes of all workers: sum of NDCG, of hits, and number of targets (at least 1); sum of
