@@ -67,7 +67,8 @@ def base(warehouse: Warehouse, job: str, recipe: str) -> Base | None:
     """The run that last made the tables of a job, as they are now, whole; None: one must start anew.
 
     That is the last good run without dates, if it and every run since had this recipe, and if nobody else has written the
-    tables. Runs with dates may have come since: their days were made from inputs that may be there no more.
+    tables. Runs with dates may have come since: their days were made from inputs that may be there no more. After a run
+    without dates that wrote and failed nobody knows the days.
     """
     if not warehouse.exists(RUNS.name):
         return None
@@ -84,4 +85,6 @@ def base(warehouse: Warehouse, job: str, recipe: str) -> Base | None:
         elif run["exit_code"] == 0:
             untouched = all(warehouse.version(name) == v for name, v in versions.items())
             return Base(dict(run["inputs"]), dict(run["outputs"]), since) if untouched else None
+        elif run["outputs"]:
+            return None
     return None

@@ -200,13 +200,16 @@ class Warehouse:
         for version in range(newest, first, -1):
             commit = self._commit(name, version)
             if token is None or commit.get("userMetadata") == token:
-                numbers = commit["operationMetrics"]
+                numbers = commit.get("operationMetrics", {})
                 # A file that holds rows to replace and rows to keep is written anew; those it keeps count as copied.
                 return Written(version, int(numbers.get(metric, 0)) - int(numbers.get("numCopiedRows", 0)))
         return Written(newest, 0)  # nothing replaced nothing, which Delta does not commit
 
     def _commit(self, name: str, version: int) -> dict[str, Any]:
-        """What a commit says of itself. Delta's history would start a Spark job and read many commits to tell it."""
+        """What a commit says of itself, which other writers may leave out.
+
+        Delta's history would start a Spark job and read many commits to tell it.
+        """
         path = f"{self.path(name)}/_delta_log/{version:020}.json"
         java = self.spark._jvm.java.io  # type: ignore[union-attr]
         reader = java.BufferedReader(java.InputStreamReader(self._file_system(path).open(self._hadoop_path(path)), "UTF-8"))
@@ -217,7 +220,7 @@ class Warehouse:
                     return dict(action["commitInfo"])
         finally:
             reader.close()
-        raise ValueError(f"{path}: a commit of Spark says what it did. Received none that does.")
+        return {}
 
     def _hadoop_path(self, path: str):  # type: ignore[no-untyped-def]  # objects of the JVM
         return self.spark._jvm.org.apache.hadoop.fs.Path(path)  # type: ignore[union-attr]
