@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+from deltalake import write_deltalake
+
+from models.cluster import Cluster
+from models.config import LossConfig, ModelConfig, TrainingConfig
+from models.content import read_item_content
+from models.inputs import ItemContent
+from models.objective import Objective
+from models.step import Stepper, assign, averaged_weights, build_optimizer
+from models.transformer import Recommender
+from tests.models.tables import SIZES, item_content, sequence_rows
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
+
+
+def model_and_batch() -> tuple[Recommender, dict[str, np.ndarray]]:
+    model = Recommender(ModelConfig(dim=16, dropout=0.0), SIZES, seed=0)
+    rows = sequence_rows(8, 8)
+    names = [n for n in rows[0] if n not in ("example_id", "split", "length")]
+    batch = {n: np.array([r[n] for r in rows], np.int32 if isinstance(rows[0][n][0], int) else np.float32) for n in names}
+    return model, batch
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory: pytest.TempPathFactory) -> ItemContent:
+    path = str(tmp_path_factory.mktemp("content"))
+    write_deltalake(path, item_content())
+    return read_item_content(path, 0, SIZES)
+
+
+def test_lanes_add_up_to_the_step_on_the_whole_batch(content):
+    after = []
+    for lanes in (1, 4):
+        model, batch = model_and_batch()
+        stepper = Stepper(
+            model, build_optimizer(TrainingConfig(warmup_steps=0), 9), content, Objective(LossConfig()), Cluster(9)
+        )
+        parts = [{k: v[i::lanes] for k, v in batch.items()} for i in range(lanes)]
+        sums = stepper.run(parts, range(lanes), seed=0).numpy()
+        assert sums[1] == batch["weights"].sum()
+        after.append([sums, *(v.numpy() for v in model.trainable_variables)])
+    for other in after[1:]:
+        for one, two in zip(after[0], other, strict=True):
+            np.testing.assert_allclose(one, two, rtol=1e-4, atol=2e-6)
+
+
+def test_averages_are_read_without_touching_the_weights_that_train(content):
+    model, batch = model_and_batch()
+    optimizer = build_optimizer(TrainingConfig(average=0.9, warmup_steps=0), 9)
+    stepper = Stepper(model, optimizer, content, Objective(LossConfig()), Cluster(9))
+    expected: list[np.ndarray] = []
+    for step in range(3):
+        stepper.run([batch], [0], seed=0)
+        now = [v.numpy() for v in model.trainable_variables]
+        expected = [0.9 * e + 0.1 * n for e, n in zip(expected, now, strict=True)] if step else now
+        averages = averaged_weights(model, optimizer)
+        for variable, before, average, wanted in zip(model.trainable_variables, now, averages, expected, strict=True):
+            np.testing.assert_array_equal(variable.numpy(), before)
+            np.testing.assert_allclose(average.numpy(), wanted, rtol=1e-5, atol=1e-6)
+    assign(model, averages)
+    np.testing.assert_array_equal(model.trainable_variables[0].numpy(), averages[0].numpy())
+
+
+def test_the_learning_rate_rises_linearly_and_falls_to_zero_as_a_cosine():
+    rate = build_optimizer(TrainingConfig(learning_rate=0.1, warmup_steps=10), steps=110)._learning_rate
+    for step, expected in {0: 0.0, 5: 0.05, 10: 0.1, 60: 0.05, 110: 0.0}.items():
+        assert float(rate(step)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_dropout_depends_on_seed_and_step_and_nothing_else(content):
+    model, batch = Recommender(ModelConfig(dim=16, dropout=0.5), SIZES, seed=0), model_and_batch()[1]
+    optimizer = build_optimizer(TrainingConfig(learning_rate=1e-12, warmup_steps=0), 9)
+    stepper = Stepper(model, optimizer, content, Objective(LossConfig()), Cluster(9))
+
+    def losses(seed: int) -> list[float]:
+        optimizer.iterations.assign(0)
+        return [float(stepper.run([batch], [0], seed)[0]) for _ in range(2)]
+
+    first, again, other = losses(1), losses(1), losses(2)
+    assert first == pytest.approx(again, rel=1e-6)
+    assert first[0] != pytest.approx(first[1], rel=1e-4)
+    assert first != pytest.approx(other, rel=1e-4)
