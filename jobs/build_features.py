@@ -116,16 +116,15 @@ def _plan(run: Run, entity: str, stale: Days | None, base: Base | None, as_of: d
     declared = run.config.features.of(entity)
     tiles = stale | stale.later(1) if "sessions" in columns_needed(declared) else stale
     features = tiles | tiles.later(longest_window(declared)) | Days.of([as_of])
-    if base is None or not run.exists(f"{entity}_features"):
+    if base is None:
         return Plan(tiles, features)
-    last = run.newest(f"{entity}_features").agg(F.max("date")).head()
-    if last is None or last[0] is None:
+    last = run.newest(f"{entity}_features").agg(F.max("date")).head()[0]  # type: ignore[index]
+    if last is None:
         return Plan(tiles, features)
     # The last day is that as of which the run before has made every key: its rows make way for those of this run.
     own = [f"{entity}_days", f"{entity}_features"]
     untouched = all(run.warehouse.version(name) == base.outputs.get(name) for name in own)
-    asked = Asked(last[0], base.outputs[f"{entity}_days"]) if untouched else None
-    return Plan(tiles, features | Days.of([last[0]]), asked)
+    return Plan(tiles, features | Days.of([last]), Asked(last, base.outputs[own[0]]) if untouched else None)
 
 
 # Tables

@@ -6,7 +6,7 @@ knows. So a score is
     user vector . item vector + weight * log(1 + chance / floor)
 
 where `chance` is that of the item in a Markov chain from the last events: an item that was never seen to follow them gets
-nothing on top. Two numbers are fitted by validation, once the network is trained: `weight`, of which 0 leaves the network
+nothing on top. Validation chooses, once the network is trained: the reach of the table, `weight`, of which 0 leaves the network
 alone, and `fading`, how fast events lose their say.
 
 Reference: Rendle et al. 2010, https://doi.org/10.1145/1772690.1772773, for Markov chains of items beside what a user likes;

@@ -29,17 +29,12 @@ def let(value: Column, body: Callable[[Column], Column]) -> Column:
     return F.transform(F.array(value), body)[0]
 
 
-def entries(maps: Column) -> Column:
-    """Those of an array of maps, one after the other."""
-    return F.flatten(F.transform(maps, F.map_entries))
+def total(entries: Column) -> Column:
+    """Sum of the values of an array of entries; whole numbers are exact in it, too."""
+    return F.aggregate(entries, F.lit(0.0), lambda sum_, entry: sum_ + entry["value"])
 
 
-def total(entries: Column, type_: str) -> Column:
-    """Sum of the values of an array of entries."""
-    return F.aggregate(entries, F.lit(0).cast(type_), lambda sum_, entry: sum_ + entry["value"])
-
-
-def summed_by_key(entries: Column, type_: str) -> Column:
+def summed_by_key(entries: Column) -> Column:
     """Entries with the sum of the values of each key, in the order of keys.
 
     Sorts what there is and adds up neighbours; maps that are added up one after the other take as many steps each as their
@@ -48,7 +43,6 @@ def summed_by_key(entries: Column, type_: str) -> Column:
     Args:
         entries: array of structs that begin with `key` and have `value`. The values of a key are added in the order of the
             other fields, so that a sum of floats does not hang on the order of entries.
-        type_: that of the values.
     """
 
     def sums(ordered: Column) -> Column:
@@ -57,7 +51,7 @@ def summed_by_key(entries: Column, type_: str) -> Column:
 
         def of_key(first: Column, end: Column) -> Column:
             own = F.slice(ordered, first + 1, end - first)
-            return F.struct(ordered[first]["key"].alias("key"), total(own, type_).alias("value"))
+            return F.struct(ordered[first]["key"].alias("key"), total(own).alias("value"))
 
         def between(firsts: Column) -> Column:
             return F.transform(firsts, lambda first, nth: of_key(first, F.coalesce(F.get(firsts, nth + 1), F.size(ordered))))
@@ -67,9 +61,16 @@ def summed_by_key(entries: Column, type_: str) -> Column:
     return let(F.array_sort(entries), sums)
 
 
-def shares(sums: Column, whole: Column) -> Column:
-    """Map of each key to its part of the whole."""
-    return let(whole, lambda whole: F.map_from_entries(F.transform(sums, lambda e: F.struct(e["key"], e["value"] / whole))))
+def shares(sums: Column, smoothing: float = 0.0) -> Column:
+    """Map of each key to its part of the sum of all and `smoothing`."""
+
+    def of(sums: Column) -> Column:
+        return let(
+            total(sums) + smoothing,
+            lambda whole: F.map_from_entries(F.transform(sums, lambda e: F.struct(e["key"], e["value"] / whole))),
+        )
+
+    return let(sums, of)
 
 
 class _OfLabel(Operation):
@@ -78,6 +79,10 @@ class _OfLabel(Operation):
     def parts(self, feature: Feature) -> tuple[Part, ...]:
         return (counts(feature.column),)
 
+    def summed(self, feature: Feature, past: Past) -> Column:
+        """Entries of each label with its events in the window, in the order of labels."""
+        return summed_by_key(F.flatten(F.transform(past.list(counts(feature.column)), F.map_entries)))
+
 
 class Share(_OfLabel):
     """The profile of a key over a label; over hour and weekday, too."""
@@ -85,8 +90,7 @@ class Share(_OfLabel):
     type, empty = "map<string,double>", "empty: none"
 
     def value(self, feature: Feature, past: Past) -> Column:
-        events = entries(past.list(counts(feature.column)))
-        return shares(summed_by_key(events, "bigint"), total(events, "bigint"))
+        return shares(self.summed(feature, past))
 
     def text(self, feature: Feature) -> str:
         return f"share of each {feature.column} among all of them, sums to 1,"
@@ -108,19 +112,17 @@ class Interest(_OfLabel):
         weighed = F.flatten(
             F.transform(
                 tiles,
-                lambda tile: let(
-                    decay(tile["day"], feature),
-                    lambda weight: F.transform(
-                        tile["counts"],
-                        lambda one: F.struct(
-                            one["key"].alias("key"), tile["day"].alias("day"), (one["value"] * weight).alias("value")
-                        ),
+                lambda tile: F.transform(
+                    tile["counts"],
+                    lambda one: F.struct(
+                        one["key"].alias("key"),
+                        tile["day"].alias("day"),
+                        (one["value"] * decay(tile["day"], feature)).alias("value"),
                     ),
                 ),
             )
         )
-        smoothing = float(feature.smoothing or 0)
-        return let(summed_by_key(weighed, "double"), lambda sums: shares(sums, total(sums, "double") + smoothing))
+        return shares(summed_by_key(weighed), float(feature.smoothing or 0))
 
     def text(self, feature: Feature) -> str:
         return (
@@ -136,13 +138,14 @@ class Entropy(_OfLabel):
     type, empty, nullable = "double", "null: none", True
 
     def value(self, feature: Feature, past: Past) -> Column:
-        events = entries(past.list(counts(feature.column)))
-        numbers = F.array_sort(F.transform(summed_by_key(events, "bigint"), lambda e: e["value"]))
+        numbers = F.array_sort(F.transform(self.summed(feature, past), lambda e: e["value"]))
 
-        def entropy(whole: Column) -> Column:
-            return F.when(whole > 0, F.aggregate(numbers, F.lit(0.0), lambda s, n: s - n / whole * F.log(n / whole)))
+        def entropy(numbers: Column) -> Column:
+            whole = F.aggregate(numbers, F.lit(0.0), lambda sum_, n: sum_ + n)
+            sum_ = let(whole, lambda all_: F.aggregate(numbers, F.lit(0.0), lambda s, n: s - n / all_ * F.log(n / all_)))
+            return F.when(F.size(numbers) > 0, sum_)
 
-        return let(total(events, "bigint"), entropy)
+        return let(numbers, entropy)
 
     def text(self, feature: Feature) -> str:
         return f"entropy of the shares of {feature.column} in nats, 0: one alone,"
