@@ -1,6 +1,6 @@
 """The rows of one lane, exactly as the plan says: petastorm reads, this checks, permutes, cuts and pads.
 
-petastorm drops columns it cannot read, and turns nulls into other types, without a word; both end here with an error.
+petastorm drops columns it cannot read without a word: here that is an error.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from petastorm import make_batch_reader
 
+from models.columns import matrix
 from models.errors import StreamError
 from models.file_plan import EpochPlan, Part, generator
 from models.inputs import HISTORY, TARGETS, Input, Sizes
+from models.row_groups import open_row_groups
 
 Batch = dict[str, np.ndarray]
 
@@ -83,16 +84,7 @@ class LaneReader(AbstractContextManager["LaneReader"]):
         self.close()
 
     def _open(self) -> Any:
-        # One worker: with more, the order of the row groups would depend on who is faster.
-        reader = make_batch_reader(
-            [_url(part.file.uri) for part in self._parts],
-            schema_fields=[i.name for i in self._inputs],
-            reader_pool_type="thread",
-            workers_count=1,
-            results_queue_size=2,
-            shuffle_row_groups=False,
-            num_epochs=1,
-        )
+        reader = open_row_groups([part.file.uri for part in self._parts], [i.name for i in self._inputs])
         try:
             _check_schema(self._parts[0].file.uri, reader.schema.fields, self._inputs)
         except StreamError:
@@ -136,33 +128,38 @@ class LaneReader(AbstractContextManager["LaneReader"]):
 
     def _next_chunk(self) -> Batch | None:
         try:
-            chunk = next(self._reader)  # type: ignore[arg-type]
+            table: pa.Table = next(self._reader)  # type: ignore[arg-type]
         except StopIteration:
             return None
-        except (OSError, RuntimeError, ValueError, AttributeError, pa.ArrowException) as error:  # AttributeError: a null array
-            raise StreamError(f"{self._parts[0].file.uri} or a file beside it: cannot be read: {error}") from error
-        return {i.name: self._checked(i, getattr(chunk, i.name)) for i in self._inputs}
+        except (OSError, RuntimeError, ValueError, pa.ArrowException) as error:
+            raise StreamError(f"{self._somewhere}: cannot be read: {error}") from error
+        return {i.name: self._checked(i, table[i.name]) for i in self._inputs}
 
-    def _checked(self, column: Input, rows: np.ndarray) -> np.ndarray:
-        """`rows`; refused where type or length are not the bucket's, or numbers are none that the model has a place for."""
-        entries, fault = self._entries[column.name], None
+    def _checked(self, column: Input, found: pa.ChunkedArray) -> np.ndarray:
+        """(rows, entries); refused where type or length are not the bucket's, or numbers are none that the model has a place
+        for."""
+        entries = self._entries[column.name]
+        try:
+            rows = matrix(found.chunk(0) if found.num_chunks == 1 else found.combine_chunks())
+        except ValueError as error:
+            raise StreamError(f"{self._somewhere}: {column.name}: {error}") from error
+        fault = column.fault(rows, self._sizes)
         if rows.dtype != column.dtype:
-            fault = f"{column.name} must be {np.dtype(column.dtype)} without nulls. Received {rows.dtype}."
-        elif rows.ndim != 2 or rows.shape[1] != entries:
+            fault = f"{column.name} must be {np.dtype(column.dtype)}. Received {rows.dtype}."
+        elif rows.shape[1] != entries:
             fault = (
-                f"{column.name} must have {entries} entries, as the length bucket is {self._length}. Received {rows.shape[1:]}."
+                f"{column.name} must have {entries} entries, as the length bucket is {self._length}. Received {rows.shape[1]}."
             )
-        fault = fault or column.fault(rows, self._sizes)
         if fault:
-            raise StreamError(f"{self._parts[0].file.uri} or a file beside it: {fault}")
+            raise StreamError(f"{self._somewhere}: {fault}")
         return rows
+
+    @property
+    def _somewhere(self) -> str:
+        return f"{self._parts[0].file.uri} or a file beside it"
 
     def _empty(self) -> Batch:
         return {i.name: np.zeros((0, self._entries[i.name]), i.dtype) for i in self._inputs}
-
-
-def _url(uri: str) -> str:
-    return uri if "://" in uri else f"file://{uri}"
 
 
 def _filled_up(rows: np.ndarray, count: int) -> np.ndarray:

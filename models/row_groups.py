@@ -1,0 +1,59 @@
+"""Row groups of Parquet files as Arrow tables, read ahead by petastorm.
+
+Of petastorm this keeps the reader: its plan of row groups, its threads, its bounded queue. What it makes of a row group is
+left out: it turns each row of each column into an array and stacks them again, which takes longer than to read the file, and
+nulls into numbers of another type, without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+from petastorm.arrow_reader_worker import ArrowReaderWorker
+from petastorm.fs_utils import get_filesystem_and_path_or_paths
+from petastorm.reader import Reader
+from petastorm.workers_pool import EmptyResultError
+from petastorm.workers_pool.thread_pool import ThreadPool
+
+AHEAD = 2  # row groups that wait to be taken
+
+
+class _AsTheyAre:
+    """Hands on what the worker has read."""
+
+    batched_output = True
+
+    def read_next(self, workers_pool: Any, schema: Any, ngram: Any) -> pa.Table:
+        try:
+            return workers_pool.get_results()
+        except EmptyResultError as error:
+            raise StopIteration from error
+
+
+class _Worker(ArrowReaderWorker):
+    @staticmethod
+    def new_results_queue_reader() -> _AsTheyAre:
+        return _AsTheyAre()
+
+
+def open_row_groups(uris: Sequence[str], columns: Sequence[str]) -> Reader:
+    """An iterator over the row groups of files, in order, each a table of those of `columns` that petastorm can read; its
+    `schema` says which these are. It has threads: `stop` and `join` end them."""
+    filesystem, paths = get_filesystem_and_path_or_paths([_url(uri) for uri in uris])
+    return Reader(
+        filesystem,
+        paths,
+        schema_fields=list(columns),
+        worker_class=_Worker,
+        # One worker: with more, the order of the row groups would depend on who is faster.
+        reader_pool=ThreadPool(1, AHEAD),
+        shuffle_row_groups=False,
+        num_epochs=1,
+        is_batched_reader=True,
+    )
+
+
+def _url(uri: str) -> str:
+    return uri if "://" in uri else f"file://{uri}"
