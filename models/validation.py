@@ -29,6 +29,7 @@ CUTOFF = 10
 NDCG, HR, VALUE_LOSS = f"valid_ndcg@{CUTOFF}", f"valid_hr@{CUTOFF}", "valid_value_loss"
 _VALUED = ("targets", "target_values", "target_value_weights")
 CHUNK_SCORES = 1 << 22  # scores that exist at once: 16 MB
+WEIGHED = 25_000  # targets that transitions are weighed on, which ranks each of them by every choice
 
 
 class Validation:
@@ -71,7 +72,10 @@ class Validation:
 
     def weigh(self, by_reach: Mapping[int, Transitions], watchdog: Watchdog) -> tuple[Transitions, dict[str, float]]:
         """The transitions with the reach, fading and weight of the highest NDCG@10 on top of the model as it is, the first of
-        equals, and reach and metrics then; without rows the shortest with weight 0 and no metrics."""
+        equals, and reach and metrics then; without rows the shortest with weight 0 and no metrics.
+
+        Where the split has many targets, WEIGHED of them stand for all, but for those that fill up the last batch of a lane.
+        """
         if not self.rows:
             return by_reach[min(by_reach)], {}
         choices = [
@@ -80,23 +84,26 @@ class Validation:
             for fading in FADINGS
             for weight in WEIGHTS
         ]
-        sums = self._sums(watchdog, [transitions for _, transitions in choices])
+        sums = self._sums(watchdog, [transitions for _, transitions in choices], WEIGHED)
         best = int(np.argmax(sums[:, 0]))
         (reach, transitions), (gain, hits, targets, *_) = choices[best], sums[best]
         metrics = {f"valid_whole_ndcg@{CUTOFF}": gain / targets, f"valid_whole_hr@{CUTOFF}": hits / targets}
         return transitions, {"transition_reach": float(reach), **metrics}
 
-    def _sums(self, watchdog: Watchdog, choices: Sequence[Transitions | None] = (None,)) -> np.ndarray:
+    def _sums(self, watchdog: Watchdog, choices: Sequence[Transitions | None] = (None,), enough: float = np.inf) -> np.ndarray:
         """(choices, 5) float64 over the lanes of all workers: sum of NDCG, of hits, and number of targets (at least 1); sum of
-        the loss of values, and their number."""
-        lanes = self._cluster.lanes(self._plan.lanes)
+        the loss of values, and their number. A lane ends with its share of `enough` targets."""
+        lanes, share = self._cluster.lanes(self._plan.lanes), enough / self._plan.lanes
         sums = np.zeros((self._plan.lanes, len(choices), 5))
         vectors = self._model.item_vectors(self._content)  # (items, dim)
         with closing(Prefetched(lambda: lane_batches(self._plan, lanes, self._model.sizes))) as stream:
             for number, batches in enumerate(stream):
                 for lane, batch in zip(lanes, batches, strict=True):
-                    sums[lane] += self._judge(batch, vectors, choices)
+                    if sums[lane, 0, 2] < share:
+                        sums[lane] += self._judge(batch, vectors, choices)
                 watchdog.beat(f"validation step {number}")
+                if (sums[lanes, 0, 2] >= share).all():
+                    break
         total = self._cluster.sum(tf.constant(sums)).numpy().sum(axis=0)
         total[:, 2] = np.maximum(total[:, 2], 1)
         return total

@@ -1,11 +1,13 @@
 import itertools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from models import validation
 from models.cluster import Cluster
 from models.content import read_item_content
 from models.errors import CheckpointError, DivergedError, StreamError
@@ -14,6 +16,7 @@ from models.inputs import HISTORY
 from models.spec import TrainSpec
 from models.train import Trained, train
 from models.transitions import FADINGS, LAST, WEIGHTS
+from models.validation import Validation
 from models.watchdog import Watchdog
 from tests.models.tables import ITEMS, SIZES, item_transitions, sequence_rows, training_spec, write_tables
 
@@ -139,6 +142,24 @@ def test_reach_fading_and_weight_of_transitions_are_the_best_on_validation_rows_
     ]
     assert ndcg[chosen] == pytest.approx(best, abs=1e-6)
     assert best > max(ndcg[1, fading, weight] for fading, weight in itertools.product(FADINGS, WEIGHTS))  # or it could not tell
+
+
+def test_of_many_targets_the_first_of_each_lane_weigh_the_transitions(undisturbed, monkeypatch):
+    judged: list[float] = []
+
+    def count(self: Validation, *given: Any) -> np.ndarray:
+        sums = judge(self, *given)
+        judged.append(sums[0, 2])
+        return sums
+
+    judge = Validation._judge
+    monkeypatch.setattr(Validation, "_judge", count)
+    run(undisturbed[0])
+    assert sum(judged) == 20  # all that there are
+    judged.clear()
+    monkeypatch.setattr(validation, "WEIGHED", 5)
+    run(undisturbed[0])
+    assert judged == [8, 8]  # a batch of each of two lanes
 
 
 @pytest.mark.parametrize("stop", [8, 20])  # a step after a checkpoint, and in the last epoch
