@@ -158,9 +158,10 @@ def _write(run: Run, trained: Trained, metrics: Sequence[MetricRow]) -> None:
 
 
 def _log_result(run: Run, trained: Trained, metrics: Sequence[MetricRow]) -> None:
-    """One line per split that a person looks for: the model's NDCG beside popularity's."""
+    """One line per split that a person looks for: the model's NDCG beside popularity's, of the ranking that is served."""
     k = headline_cutoff(run.config.evaluation.cutoffs)
-    found = {(m.model, m.split): m.value for m in metrics if m.masked and (m.metric, m.k) == ("ndcg", k)}
+    served = run.config.scoring.leaves_out_seen
+    found = {(m.model, m.split): m.value for m in metrics if (m.masked, m.metric, m.k) == (served, "ndcg", k)}
     for split in sorted({split for _, split in found}):
         ours, theirs = found[OURS, split], found[POPULARITY, split]
         run.log("result", model_id=trained.model_id, split=split, metric=f"ndcg@{k}", lakeformer=ours, popularity=theirs)

@@ -137,7 +137,7 @@ def _all_users(scoring: Scoring) -> DataFrame:
     joined = everyone.join(listed, "user_id", "left").join(vectors, "user_id", "left").join(past, "user_id", "left")
     newest = last_items(keep_types(scoring.past, run.config.sequences), scoring.items, LAST)
     known = joined.join(newest, "user_id", "left").withColumn("past", F.coalesce("past", none))
-    return known.withColumn("seen", F.col("past") if "seen" in run.config.scoring.exclude else none)
+    return known.withColumn("seen", F.col("past") if run.config.scoring.leaves_out_seen else none)
 
 
 def _chains(scoring: Scoring, cold: DataFrame) -> DataFrame:

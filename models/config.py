@@ -69,7 +69,8 @@ class TrainingConfig(Section):
         None  # parts of a batch; workers share them, so results do not depend on workers. Default: workers
     )
     epochs: PositiveInt = 30
-    batch_size: PositiveInt = 128  # examples of one step, over all workers
+    # Examples of one step, over all workers. More make an epoch faster, and leave a thousand users with too few steps.
+    batch_size: PositiveInt = 32
     batch_positions: PositiveInt | None = None  # instead: positions of one step, so that short histories fill it with more
     learning_rate: PositiveFloat = 1e-3
     warmup_steps: NonNegativeInt = 100
@@ -100,9 +101,13 @@ class TrainingConfig(Section):
 class ScoringConfig(Section):
     model_id: str | None = None  # row of `models` to score with; the newest where none is given
     top_k: PositiveInt = 100
-    exclude: tuple[Literal["seen"], ...] = ("seen",)
+    exclude: tuple[Literal["seen"], ...] = ("seen",)  # empty where users come back to what they know; see training.rank_seen
     fallback: tuple[Literal["popular_in_segment", "popular"], ...] = ("popular_in_segment", "popular")
     popular_days: PositiveInt | None = None  # whole days before the day of scoring that popularity looks back; all, if none
+
+    @property
+    def leaves_out_seen(self) -> bool:
+        return "seen" in self.exclude
 
 
 class EvaluationConfig(Section):

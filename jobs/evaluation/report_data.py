@@ -90,7 +90,7 @@ def collect(run: Run, trained: Trained, listed: Catalogue, examples: DataFrame, 
         versions=dict(sorted(row["inputs"].items())),
         packages=dict(sorted(row["packages"].items())),
         config=json.dumps(json.loads(row["config"]), indent=2),
-        sections=_sections(metrics),
+        sections=_sections(metrics, run.config.scoring.leaves_out_seen),
         refused=_refused(run),
         served=_served(run, trained),
         examples=examples_of(run, trained, listed, examples),
@@ -98,9 +98,10 @@ def collect(run: Run, trained: Trained, listed: Catalogue, examples: DataFrame, 
     )  # fmt: skip
 
 
-def _sections(metrics: Sequence[MetricRow]) -> list[Section]:
-    """The test split before the validation split, and the masked ranking before the raw one."""
-    ways = sorted({(m.split, m.masked) for m in metrics}, key=lambda way: (way[0] != "test", not way[1]))
+def _sections(metrics: Sequence[MetricRow], served: bool) -> list[Section]:
+    """The test split before the validation split, and the ranking that is served before the other, `served` being whether it
+    is the masked one."""
+    ways = sorted({(m.split, m.masked) for m in metrics}, key=lambda way: (way[0] != "test", way[1] != served))
     return [_section(split, masked, [m for m in metrics if (m.split, m.masked) == (split, masked)]) for split, masked in ways]
 
 

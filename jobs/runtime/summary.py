@@ -23,7 +23,8 @@ def print_summary(spark: SparkSession, config: Scenario, jobs: Sequence[str]) ->
     model_id = warehouse.read(MODELS).orderBy(F.desc("created_at")).select("model_id").head()
     if model_id is None:
         return
-    console.print(_quality(warehouse.read(METRICS).where(F.col("model_id") == model_id[0])))
+    of_model = warehouse.read(METRICS).where(F.col("model_id") == model_id[0])
+    console.print(_quality(of_model, config.scoring.leaves_out_seen))
     console.print(_recommendations(warehouse.read(RECOMMENDATIONS), warehouse.read(ITEMS)))
     console.print(f"tables: {warehouse.root}\nreport: {warehouse.root}/_reports/{model_id[0]}/report.html")
 
@@ -52,11 +53,13 @@ def _steps(runs: DataFrame, jobs: Sequence[str]) -> Grid:
     return grid
 
 
-def _quality(metrics: DataFrame) -> Grid:
-    shown = metrics.where("split = 'test' AND masked AND k = 10 AND metric IN ('hr', 'ndcg', 'coverage')")
+def _quality(metrics: DataFrame, masked: bool) -> Grid:
+    at_10 = metrics.where("split = 'test' AND k = 10 AND metric IN ('hr', 'ndcg', 'coverage')")
+    shown = at_10.where(F.col("masked") == masked)
     values = {(r["metric"], r["model"]): r["value"] for r in shown.collect()}
     models = sorted({model for _, model in values}, key=lambda m: (m != "lakeformer", m))
-    grid = _grid("Test split, own history left out, at 10", "metric", *models, "to the best other")
+    ranked = "own history left out" if masked else "all items ranked"
+    grid = _grid(f"Test split, {ranked}, at 10", "metric", *models, "to the best other")
     for metric in ("ndcg", "hr", "coverage"):
         found = [values.get((metric, model)) for model in models]
         ours, *others = found

@@ -11,6 +11,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs import evaluate_model
+from jobs.evaluation.judging import OURS, POPULARITY
 from models.inputs import FIRST, HISTORY, UNKNOWN
 from models.transformer import Recommender
 from tests.contents import contents, differences
@@ -170,11 +171,23 @@ def test_the_report_shows_titles_and_needs_nothing_else(evaluated: Tiny) -> None
     assert not any(loads in page for loads in ("<script", "<link", "src=", "@import", 'href="http', "url(http"))
 
 
-def test_the_result_is_told_in_one_line_a_split(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
-    assert evaluate_model.main(["--config", tiny.conf, "--set", "evaluation.report_users=0"]) == 0
+@pytest.mark.parametrize(("exclude", "masked"), [("[seen]", True), ("[]", False)])
+def test_the_result_of_the_ranking_that_is_served_is_told_in_one_line_a_split_and_first_in_the_report(
+    tiny: Tiny, capsys: pytest.CaptureFixture[str], exclude: str, masked: bool
+) -> None:
+    sets = ("evaluation.report_users=0", f"scoring.exclude={exclude}")
+    assert evaluate_model.main(["--config", tiny.conf, *[option for s in sets for option in ("--set", s)]]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["test NDCG@5", "valid NDCG@5"]
-    assert "<article" not in _report(tiny)
+    rows = tiny.table("metrics").where("metric = 'ndcg' AND k = 5").collect()
+    value = {(r["split"], r["model"], r["masked"]): f"{r['value']:.4f}" for r in rows}
+    assert lines == [
+        f"{split} NDCG@5: m1 {value[split, OURS, masked]}, popularity {value[split, POPULARITY, masked]}"
+        for split in ("test", "valid")
+    ]
+    assert any(value[split, OURS, True] != value[split, OURS, False] for split in ("test", "valid"))  # or it could not tell
+    page = _report(tiny)
+    assert "<article" not in page
+    assert ("without those that the user had chosen before" in page) == masked
 
 
 def test_without_a_model_it_names_the_job_that_makes_one(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
