@@ -58,8 +58,10 @@ class Stepper:
         self._model, self._optimizer, self._content = model, optimizer, content
         self._objective, self._cluster = objective, cluster
         # Any length: a trace takes seconds, and there would be one for each length bucket.
-        self._lane = tf.function(self._lane_sums, input_signature=[batch_signature(), tf.TensorSpec([2], tf.int32)])
-        self._apply = tf.function(self._update)
+        # Nothing here branches on a tensor in Python, so autograph would rewrite the code of every layer for nothing.
+        signature = [batch_signature(), tf.TensorSpec([2], tf.int32)]
+        self._lane = tf.function(self._lane_sums, input_signature=signature, autograph=False)
+        self._apply = tf.function(self._update, autograph=False)
         optimizer.build(model.trainable_variables)
 
     def run(self, batches: Sequence[Batch], lanes: Sequence[int], seed: int) -> tf.Tensor:

@@ -54,7 +54,9 @@ class Validation:
         self._objective, self._rank_seen = objective, rank_seen
         self._plan = plan_epoch(files, seed=0, epoch=0, lanes=lanes, batch_size=batch_size)
         self._states = tf.function(
-            model.states, input_signature=[batch_signature(), tf.TensorSpec([None, model.config.dim], tf.float32)]
+            model.states,
+            input_signature=[batch_signature(), tf.TensorSpec([None, model.config.dim], tf.float32)],
+            autograph=False,
         )
         self.rows = self._plan.rows
 
