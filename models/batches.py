@@ -25,13 +25,12 @@ def lane_batches(plan: EpochPlan, lanes: Sequence[int], sizes: Sizes, first_step
     """
     taken = plan.batches_before(first_step)
     left = plan.batches_before(len(plan.steps)) - taken
-    readers: dict[int, list[LaneReader]] = {}
     with ExitStack() as open_readers:
+        readers = {  # all at once, so that each reads ahead while others are asked
+            length: [open_readers.enter_context(LaneReader(plan, length, lane, sizes, batches=taken[length])) for lane in lanes]
+            for length in dict.fromkeys(plan.steps[first_step:])
+        }
         for length in plan.steps[first_step:]:
-            if length not in readers:
-                readers[length] = [
-                    open_readers.enter_context(LaneReader(plan, length, lane, sizes, batches=taken[length])) for lane in lanes
-                ]
             batches = tuple(reader.next_batch() for reader in readers[length])
             left[length] -= 1
             if not left[length]:

@@ -58,7 +58,9 @@ class LaneReader(AbstractContextManager["LaneReader"]):
             more = next(self._rows, None)
             if more is None:
                 break
-            self._kept = {name: np.concatenate([kept, more[name]]) for name, kept in self._kept.items()}
+            if len(self._kept["weights"]):
+                more = {name: np.concatenate([kept, more[name]]) for name, kept in self._kept.items()}
+            self._kept = more
         batch = {name: rows[: self._batch] for name, rows in self._kept.items()}
         self._kept = {name: rows[self._batch :] for name, rows in self._kept.items()}
         return {name: _filled_up(rows, self._batch) for name, rows in batch.items()}
