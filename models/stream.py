@@ -135,6 +135,10 @@ class LaneReader(AbstractContextManager["LaneReader"]):
             return None
         except (OSError, RuntimeError, ValueError, pa.ArrowException) as error:
             raise StreamError(f"{self._somewhere}: cannot be read: {error}") from error
+        lists = {field.name for field in table.schema if pa.types.is_list(field.type)}
+        other = [i.name for i in self._inputs if i.name not in lists]  # of the first file, _check_schema has found none
+        if other:
+            raise StreamError(f"{self._somewhere}: {', '.join(other)} must be an array. It is missing, or of another type.")
         return {i.name: self._checked(i, table[i.name]) for i in self._inputs}
 
     def _checked(self, column: Input, found: pa.ChunkedArray) -> np.ndarray:
