@@ -39,8 +39,8 @@ class _Worker(ArrowReaderWorker):
 
 
 def open_row_groups(uris: Sequence[str], columns: Sequence[str]) -> Reader:
-    """An iterator over the row groups of files, in order, each a table of those of `columns` that petastorm can read; its
-    `schema` says which these are. It has threads: `stop` and `join` end them."""
+    """An iterator over the row groups of files, in order, each a table of those of `columns` that petastorm can read. It has
+    threads: `stop` and `join` end them."""
     filesystem, paths = get_filesystem_and_path_or_paths([_url(uri) for uri in uris])
     return Reader(
         filesystem,

@@ -5,7 +5,7 @@ petastorm drops columns it cannot read without a word: here that is an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
@@ -86,14 +86,7 @@ class LaneReader(AbstractContextManager["LaneReader"]):
         self.close()
 
     def _open(self) -> Any:
-        reader = open_row_groups([part.file.uri for part in self._parts], [i.name for i in self._inputs])
-        try:
-            _check_schema(self._parts[0].file.uri, reader.schema.fields, self._inputs)
-        except StreamError:
-            reader.stop()
-            reader.join()
-            raise
-        return reader
+        return open_row_groups([part.file.uri for part in self._parts], [i.name for i in self._inputs])
 
     def _lane_rows(self) -> Iterator[Batch]:
         """The lane's rows in pieces: of each file its part, after the rows of each row group were permuted."""
@@ -135,27 +128,22 @@ class LaneReader(AbstractContextManager["LaneReader"]):
             return None
         except (OSError, RuntimeError, ValueError, pa.ArrowException) as error:
             raise StreamError(f"{self._somewhere}: cannot be read: {error}") from error
-        lists = {field.name for field in table.schema if pa.types.is_list(field.type)}
-        other = [i.name for i in self._inputs if i.name not in lists]  # of the first file, _check_schema has found none
-        if other:
-            raise StreamError(f"{self._somewhere}: {', '.join(other)} must be an array. It is missing, or of another type.")
+        _check_schema(self._somewhere, table.schema, self._inputs)
         return {i.name: self._checked(i, table[i.name]) for i in self._inputs}
 
     def _checked(self, column: Input, found: pa.ChunkedArray) -> np.ndarray:
-        """(rows, entries); refused where type or length are not the bucket's, or numbers are none that the model has a place
-        for."""
+        """(rows, entries); refused where entries are not the bucket's, or numbers are none that the model has a place for."""
         entries = self._entries[column.name]
         try:
             rows = matrix(found.chunk(0) if found.num_chunks == 1 else found.combine_chunks())
         except ValueError as error:
             raise StreamError(f"{self._somewhere}: {column.name}: {error}") from error
-        fault = column.fault(rows, self._sizes)
-        if rows.dtype != column.dtype:
-            fault = f"{column.name} must be {np.dtype(column.dtype)}. Received {rows.dtype}."
-        elif rows.shape[1] != entries:
-            fault = (
+        if rows.shape[1] != entries:
+            fault: str | None = (
                 f"{column.name} must have {entries} entries, as the length bucket is {self._length}. Received {rows.shape[1]}."
             )
+        else:
+            fault = column.fault(rows, self._sizes)
         if fault:
             raise StreamError(f"{self._somewhere}: {fault}")
         return rows
@@ -172,14 +160,15 @@ def _filled_up(rows: np.ndarray, count: int) -> np.ndarray:
     return np.concatenate([rows, np.zeros((count - len(rows), *rows.shape[1:]), rows.dtype)]) if len(rows) < count else rows
 
 
-def _check_schema(uri: str, fields: Mapping[str, Any], inputs: Sequence[Input]) -> None:
+def _check_schema(where: str, schema: pa.Schema, inputs: Sequence[Input]) -> None:
     wrong = []
     for i in inputs:
-        field = fields.get(i.name)
-        if field is None:
+        if i.name not in schema.names:
             wrong.append(f"{i.name} is missing, or of a type that petastorm drops (struct, map, list of lists, large list)")
-        elif len(field.shape) != 1 or np.dtype(field.numpy_dtype) != i.dtype:
-            kind = "array of " if len(field.shape) == 1 else ""
-            wrong.append(f"{i.name} must be an array of {np.dtype(i.dtype)}, found {kind}{np.dtype(field.numpy_dtype)}")
+            continue
+        found, expected = schema.field(i.name).type, pa.from_numpy_dtype(i.dtype)
+        if not pa.types.is_list(found) or found.value_type != expected:
+            kind = f"array of {found.value_type}" if pa.types.is_list(found) else str(found)
+            wrong.append(f"{i.name} must be an array of {expected}, found {kind}")
     if wrong:
-        raise StreamError(f"{uri}: {'; '.join(wrong)}. Build the table again with this version.")
+        raise StreamError(f"{where}: {'; '.join(wrong)}. Build the table again with this version.")

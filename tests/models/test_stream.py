@@ -192,16 +192,16 @@ def test_a_column_that_would_not_arrive_as_it_is_or_has_no_place_in_the_model_en
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (None, "gaps must be an array. It is missing, or of another type"),
-        (pa.array([1] * 5, pa.int32()), "gaps must be an array. It is missing, or of another type"),
-        (pa.array([[1, 2, 3, 4]] * 5, pa.list_(pa.int64())), "gaps must be int32. Received int64"),
+        (None, "gaps is missing"),
+        (pa.array([1] * 5, pa.int32()), "gaps must be an array of int32, found int32"),
+        (pa.array([[1, 2, 3, 4]] * 5, pa.list_(pa.int64())), "gaps must be an array of int32, found array of int64"),
     ],
 )
 def test_a_file_that_is_unlike_the_first_ends_the_stream(tmp_path, values, message):
     files = [parquet_file(tmp_path / "0.parquet", sequence_rows(5, 4), 4), broken_file(tmp_path / "1.parquet", "gaps", values)]
     for order in (files, files[::-1]):
         plan = plan_epoch(order, seed=0, epoch=0, lanes=1, batch_size=2)
-        with pytest.raises(StreamError, match=message if plan.parts[4][0][0].file == files[0] else "gaps"):
+        with pytest.raises(StreamError, match=message):
             list(lane_batches(plan, [0], SIZES))
 
 
