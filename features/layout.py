@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-_FILE_BYTES = 64 << 20  # of arrays before compression: several row groups' worth, still one task's memory
+_FILE_BYTES = 64 << 20  # of arrays before compression: several row groups, still one task's memory
 _FEWEST_ROWS = 2_000  # a file has more, or is the only one of its partition
 _POSITION_BYTES = 4 * 11  # the arrays of HISTORY and TARGETS, without user_features
 

@@ -31,6 +31,7 @@ class Table:
     columns: tuple[Column, ...]
     keys: tuple[str, ...]  # what makes a row unique
     partitions: tuple[str, ...] = ()
+    row_group_bytes: int | None = None  # of its Parquet files, as encoded; null: Parquet's default, 128 MB
 
     @property
     def schema(self) -> StructType:

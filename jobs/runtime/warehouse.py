@@ -7,6 +7,8 @@ import json
 import re
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +20,7 @@ from features.errors import ContractError, NoInputError
 from features.schema import Table, conform
 from jobs.runtime.errors import LOST_RACE, ConfigError, TransientError
 
+_ROW_GROUP = "parquet.block.size"
 _ATTEMPTS = 5  # of a write that lost the race against another; what we write replaces, so trying again is safe
 
 
@@ -122,7 +125,8 @@ class Warehouse:
         before = self.version(table.name)
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                writer.save(self.path(table.name))
+                with self._row_groups(table):
+                    writer.save(self.path(table.name))
                 return self._written(table.name, "numOutputRows", before, token)
             except LOST_RACE as error:
                 if attempt == _ATTEMPTS:
@@ -169,6 +173,18 @@ class Warehouse:
                     raise
         if self.catalog and not self.spark.catalog.tableExists(f"{self.catalog}.{table.name}"):
             self.spark.catalog.createTable(f"{self.catalog}.{table.name}", path=self.path(table.name), source="delta")
+
+    @contextmanager
+    def _row_groups(self, table: Table) -> Iterator[None]:
+        """Writes in here make row groups of the table's size: Delta hands on settings of the session, not of the write."""
+        if table.row_group_bytes is None:
+            yield
+            return
+        self.spark.conf.set(_ROW_GROUP, table.row_group_bytes)
+        try:
+            yield
+        finally:
+            self.spark.conf.unset(_ROW_GROUP)
 
     def _appears(self, name: str) -> bool:
         for _ in range(50):

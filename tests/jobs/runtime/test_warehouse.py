@@ -1,9 +1,13 @@
+import dataclasses
 import datetime
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from features.errors import ContractError, NoInputError
 from features.schema import Column, Table
@@ -109,6 +113,19 @@ def test_files_tell_the_ranges_of_keys_and_times_alone(warehouse: Warehouse) -> 
     warehouse.create(SEQUENCES)
     detail = warehouse.spark.sql(f"DESCRIBE DETAIL delta.`{warehouse.path('sequences')}`").select("properties").head()
     assert detail[0]["delta.dataSkippingStatsColumns"] == "example_id,last_time,target_time"
+
+
+def test_files_have_row_groups_of_the_size_that_the_table_declares(warehouse: Warehouse) -> None:
+    numbers = warehouse.spark.range(100_000, numPartitions=1)  # 8 bytes each, all different
+    rows = numbers.select(F.lit(FIRST).alias("date"), F.xxhash64("id").alias("number"), F.lit(None).cast("string").alias("note"))
+    sizes = []
+    for table in (dataclasses.replace(DAYS, row_group_bytes=64 << 10), DAYS):
+        warehouse.write(table, rows)
+        (file,) = DeltaTable(warehouse.path("days")).file_uris()
+        groups = pq.ParquetFile(file).metadata
+        sizes.append([groups.row_group(n).total_byte_size for n in range(groups.num_row_groups)])
+    assert max(sizes[0]) <= 64 << 10
+    assert len(sizes[1]) == 1 and sizes[1][0] >= 800_000
 
 
 def test_a_table_of_another_schema_is_refused_by_column(warehouse: Warehouse) -> None:
