@@ -11,7 +11,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from jobs import run_pipeline
 from jobs.runtime.session import build_session
-from tests.scenario import INTERPRETED, Scenario, make_raw
+from tests.scenario import FOR_FEW_ROWS, Scenario, make_raw
 
 # Files whose tests read one undisturbed run of everything: they stay in one process. The others are spread file by file.
 PIPELINE = ("tests/test_cluster.py", "tests/jobs/test_run_pipeline.py", "tests/test_readme.py")
@@ -45,7 +45,7 @@ def spark() -> Iterator[SparkSession]:
             "spark.databricks.delta.snapshotPartitions": "2",
             "spark.driver.memory": "3g",
             "spark.ui.showConsoleProgress": "false",
-            **INTERPRETED,
+            **FOR_FEW_ROWS,
         },
     )
     session.sparkContext.setLogLevel("ERROR")

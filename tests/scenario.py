@@ -19,9 +19,14 @@ SMALL = (
     "training.warmup_steps=5",
     "scoring.top_k=10",
 )
-# To compile a query takes longer than to interpret it over the few rows of a test.
-INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
-CONFS = [option for key, value in INTERPRETED.items() for option in ("--conf", f"{key}={value}")]
+FOR_FEW_ROWS = {
+    # To compile a query takes longer than to interpret it over the few rows of a test.
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    # Each sort and hash map of a task takes a page: one of 64 MB, where a driver has 3 GB, for which the collector makes room.
+    "spark.buffer.pageSize": "1m",
+}
+CONFS = [option for key, value in FOR_FEW_ROWS.items() for option in ("--conf", f"{key}={value}")]
 
 
 @dataclass(frozen=True)
