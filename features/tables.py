@@ -287,8 +287,8 @@ SEQUENCES = Table(
     ),
     ("example_id",),
     ("split", "length"),
-    # Some 16 MB of arrays. A trainer holds a few row groups of each length bucket, and permutes rows within them.
-    row_group_bytes=4 << 20,
+    # Some 14 MB of arrays. A trainer holds a few row groups of each length bucket, and permutes rows within them.
+    row_group_bytes=8 << 20,
 )
 
 MODELS = Table(
