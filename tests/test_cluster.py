@@ -14,8 +14,8 @@ from tests.contents import contents, differences
 from tests.jobs.test_run_pipeline import TABLES
 from tests.scenario import CONFS, ROOT, Scenario
 
-# A line of the log: build_sequences has added to two vocabularies by then, and written nothing else. The pipeline is killed
-# there, and once: each attempt costs a start of Spark on both machines.
+# A line of the log: build_sequences has fitted its statistics and added to two vocabularies by then, and not written the rest.
+# The pipeline is killed there, and once: each attempt costs a start of Spark on both machines.
 MOMENT = '"table": "user_vocabulary"'
 # A killed run leaves a version more of the tables that it had written. Models are named by the versions they saw and by their
 # configuration, of which the number of workers is part.
