@@ -1,3 +1,4 @@
+import hashlib
 import os
 import shutil
 import subprocess
@@ -57,10 +58,21 @@ def test_with_pythons_that_are_too_new_it_says_how_to_get_another_and_ends_with_
     assert "uv python install 3.11" in ended.stderr
 
 
-def test_a_second_setup_has_nothing_to_do(clone: Path) -> None:
-    program(clone, "java", """echo 'openjdk version "17.0.15" 2025-04-15' >&2""")
-    wanted = subprocess.run("cat setup.cfg pyproject.toml | sha256sum", shell=True, cwd=clone, capture_output=True, check=True)  # noqa: S602, S607
+def installed(clone: Path, home: str) -> None:
+    """What a setup leaves that has ended well."""
+    given = [(clone / name).read_bytes() for name in ("setup.cfg", "pyproject.toml")]
     (clone / ".venv").mkdir()
-    (clone / ".venv" / "installed").write_bytes(wanted.stdout)
+    (clone / ".venv" / "installed").write_text(hashlib.sha256(b"".join([*given, f"{home}\n".encode()])).hexdigest() + "  -\n")
+    program(clone, "java", """echo 'openjdk version "17.0.15" 2025-04-15' >&2""")
+
+
+def test_a_second_setup_has_nothing_to_do(clone: Path) -> None:
+    installed(clone, os.environ["HOME"])
     ended = setup(clone)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_it_runs_again_for_another_home_which_has_no_jars_of_delta(clone: Path) -> None:
+    installed(clone, "/somewhere/else")
+    ended = setup(clone)
+    assert (ended.returncode, "Python 3.11 or 3.12 is needed" in ended.stderr) == (2, True)
