@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import keras
 import tensorflow as tf
 
 from models.convolution import CausalConvolution
-from models.layers import Dropout, dense, derive, project
+from models.layers import Composite, Dropout, dense, derive, project
 from models.trace import Trace
 
 MASKED = -1e9  # in the place of minus infinity, which softmax turns into NaN where nothing else is left
@@ -57,7 +56,7 @@ def causal_attention(
     return _merge(tf.matmul(tf.cast(dropout(weights), v.dtype), v)), weights
 
 
-class _Attention(keras.layers.Layer):
+class _Attention(Composite):
     """What both kinds have: heads, dropout of the weights, and the projection of what the heads have found."""
 
     def __init__(self, dim: int, heads: int, dropout: float, seed: int, name: str) -> None:

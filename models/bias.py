@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import math
 
-import keras
 import tensorflow as tf
 
 from models.config import ModelConfig
 from models.inputs import GAP_BUCKETS
-from models.layers import derive, embedding
+from models.layers import Composite, derive, embedding
 
 NEAR, POSITION_BUCKETS = 16, 32  # distances below NEAR have a bucket each; the others share by the logarithm
 FARTHEST = 1024  # positions from which on all are far
@@ -44,7 +43,7 @@ def time_buckets(rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
     return tf.minimum(tf.cast(tf.math.log(1.0 + apart) / math.log(2.0), tf.int32), GAP_BUCKETS - 1)
 
 
-class RelativeBias(keras.layers.Layer):
+class RelativeBias(Composite):
     """The bias of one kind of attention, for each head; the blocks share it. None where the configuration has none."""
 
     def __init__(self, config: ModelConfig, seed: int, name: str) -> None:

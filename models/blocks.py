@@ -5,16 +5,15 @@ Reference: Xiong et al. 2020, https://arxiv.org/abs/2002.04745
 
 from __future__ import annotations
 
-import keras
 import tensorflow as tf
 
 from models.attention import CrossAttention, SelfAttention
 from models.config import ModelConfig
-from models.layers import Dropout, dense, derive, norm, project
+from models.layers import Composite, Dropout, dense, derive, norm, project
 from models.trace import Trace
 
 
-class FeedForward(keras.layers.Layer):
+class FeedForward(Composite):
     """dim -> inner -> dim with a rectifier between, squared where so declared, position by position.
 
     Reference: So et al. 2021, section 4.1, https://arxiv.org/abs/2109.08668, for the square
@@ -33,7 +32,7 @@ class FeedForward(keras.layers.Layer):
         return project(self.outer, tf.square(inner) if self.squared else inner)
 
 
-class EncoderBlock(keras.layers.Layer):
+class EncoderBlock(Composite):
     """Self-attention, then feed-forward."""
 
     def __init__(self, config: ModelConfig, seed: int, name: str) -> None:
@@ -58,7 +57,7 @@ class EncoderBlock(keras.layers.Layer):
         return x + self.feed_forward_dropout(self.feed_forward(self.feed_forward_norm(x)), seed=seed)
 
 
-class DecoderBlock(keras.layers.Layer):
+class DecoderBlock(Composite):
     """Self-attention, cross-attention to a memory, then feed-forward."""
 
     def __init__(self, config: ModelConfig, seed: int, name: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keras
 import tensorflow as tf
 
 from models.bias import RelativeBias, elapsed, seconds
@@ -10,11 +9,11 @@ from models.blocks import DecoderBlock
 from models.config import ModelConfig
 from models.fusion import Fusion, GatedNumbers
 from models.inputs import GAP_BUCKETS, HOURS, WEEKDAYS, Sizes
-from models.layers import Dropout, Positions, derive, embedding, mean_labels, norm
+from models.layers import Composite, Dropout, Positions, derive, embedding, mean_labels, norm
 from models.trace import Trace, under
 
 
-class RequestEmbedding(keras.layers.Layer):
+class RequestEmbedding(Composite):
     """The request token: the last event's own item, and what is known when the recommendation is asked for."""
 
     def __init__(self, config: ModelConfig, sizes: Sizes, seed: int, name: str = "request_embedding") -> None:
@@ -68,7 +67,7 @@ class RequestEmbedding(keras.layers.Layer):
         return self.dropout(self.positions(requests * self.scale), seed=seed)
 
 
-class Decoder(keras.layers.Layer):
+class Decoder(Composite):
     """Blocks in which a request sees the requests before it and the events up to it."""
 
     def __init__(self, config: ModelConfig, sizes: Sizes, seed: int, name: str = "decoder") -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keras
 import tensorflow as tf
 
 from models.bias import RelativeBias, elapsed
@@ -10,11 +9,11 @@ from models.blocks import EncoderBlock
 from models.config import ModelConfig
 from models.fusion import Fusion
 from models.inputs import GAP_BUCKETS, Sizes
-from models.layers import QUIET, Dropout, Positions, dense, derive, embedding, norm
+from models.layers import QUIET, Composite, Dropout, Positions, dense, derive, embedding, norm
 from models.trace import Trace, under
 
 
-class EventEmbedding(keras.layers.Layer):
+class EventEmbedding(Composite):
     """What happened: the item, the type of the event, its value, the time since the event before."""
 
     def __init__(self, config: ModelConfig, sizes: Sizes, seed: int, name: str = "event_embedding") -> None:
@@ -52,7 +51,7 @@ class EventEmbedding(keras.layers.Layer):
         return self.dropout(self.positions(events * self.scale), seed=seed)
 
 
-class Encoder(keras.layers.Layer):
+class Encoder(Composite):
     """Causal self-attention blocks over the events, so that one pass encodes every prefix."""
 
     def __init__(self, config: ModelConfig, sizes: Sizes, seed: int, name: str = "encoder") -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 import uuid
 from collections import Counter
@@ -23,6 +24,7 @@ from models.transformer import Recommender
 from models.transitions import Transitions
 
 OPSET = 17
+os.environ.setdefault("TF2ONNX_CATCH_ERRORS", "FALSE")  # it would copy the whole graph before each of its optimisations
 TOLERANCE = 1e-4  # largest difference between graph and model that rounding explains
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import keras
 import tensorflow as tf
 
-from models.layers import QUIET, dense, derive
+from models.layers import QUIET, Composite, dense, derive
 from models.trace import Trace
 
 
@@ -25,7 +25,7 @@ def _gate_dense(gates: int, seed: int) -> keras.layers.Dense:
     return dense(gates, seed, "gates", stddev=0.0)
 
 
-class Fusion(keras.layers.Layer):
+class Fusion(Composite):
     """Parts of one width, each times its gate, summed; without `gated` the plain sum."""
 
     def __init__(self, gated: bool, parts: int, seed: int, name: str = "fusion") -> None:
@@ -45,7 +45,7 @@ class Fusion(keras.layers.Layer):
         return tf.add_n([gate * part for gate, part in zip(tf.split(gates, len(tensors), axis=1), tensors, strict=True)])
 
 
-class GatedNumbers(keras.layers.Layer):
+class GatedNumbers(Composite):
     """A vector from numbers, each projected by itself and weighed by its gate; without `gated` all gates are 1."""
 
     def __init__(self, gated: bool, numbers: int, dim: int, seed: int, name: str, use_bias: bool = True) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import keras
 import tensorflow as tf
 
 from models.config import ModelConfig
 from models.fusion import Fusion, GatedNumbers
 from models.inputs import PADDING, Sizes
-from models.layers import derive, embedding, mean_labels
+from models.layers import Composite, derive, embedding, mean_labels
 from models.trace import Trace, under
 
 
-class ItemTower(keras.layers.Layer):
+class ItemTower(Composite):
     """id embedding + mean of the category embeddings + projected numbers + the mean of each further column of labels."""
 
     def __init__(self, config: ModelConfig, sizes: Sizes, seed: int, name: str = "item_tower") -> None:

@@ -13,6 +13,16 @@ QUIET = 0.02  # initial spread of embeddings and of what is added to them: heard
 EPSILON = 1e-6
 
 
+class Composite(keras.layers.Layer):
+    """A layer of layers, which are built as they are first called.
+
+    Without a `build` of its own Keras would trace the call to learn shapes, and that of every layer within it once more.
+    """
+
+    def build(self, input_shape: object) -> None:
+        """Nothing is left to be built: weights that are no layer's are made in the constructor."""
+
+
 def derive(seed: int, name: str) -> int:
     """A seed in [0, 2**31) of its own for the part called `name`; adding a part leaves the seeds of the others alone."""
     return zlib.crc32(f"{seed}/{name}".encode()) & 0x7FFFFFFF
@@ -78,7 +88,7 @@ def sine_positions(length: int | tf.Tensor, dim: int) -> tf.Tensor:
     return tf.reshape(pairs, [-1, dim])  # (length, dim)
 
 
-class Positions(keras.layers.Layer):
+class Positions(Composite):
     """What is added to each event for its place: sines of a learned loudness, a learned vector, or nothing.
 
     Items start quiet, and places no louder: sines of their whole length would drown them.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import keras
 import tensorflow as tf
 
-from models.layers import dense, derive
+from models.layers import Composite, dense, derive
 
 
-class RatingHead(keras.layers.Layer):
+class RatingHead(Composite):
     """A hidden layer over both vectors and their product, then one number: the value's z-score."""
 
     def __init__(self, dim: int, seed: int, name: str = "rating_head") -> None:

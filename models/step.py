@@ -4,40 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from models.cluster import Cluster
-from models.config import TrainingConfig
 from models.file_plan import generator
 from models.inputs import HISTORY, TARGETS, ItemContent
 from models.objective import Objective
+from models.optimizer import Optimizer
 from models.stream import Batch
 from models.transformer import Recommender
 
 LOSSES = ("next_item", "value")
-
-
-def build_optimizer(config: TrainingConfig, steps: int) -> keras.optimizers.AdamW:
-    """AdamW with linear warm-up and cosine decay to 0 over `steps`, and a moving average of the weights."""
-    warmup = min(config.warmup_steps, steps // 2)
-    rate = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup else config.learning_rate,
-        decay_steps=max(steps - warmup, 1),
-        warmup_target=config.learning_rate if warmup else None,
-        warmup_steps=warmup,
-    )
-    optimizer = keras.optimizers.AdamW(
-        rate,
-        weight_decay=config.weight_decay,
-        global_clipnorm=config.clip_norm,
-        use_ema=config.average > 0,
-        ema_momentum=config.average or 0.99,
-        ema_overwrite_frequency=None,
-    )
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "loudness"])
-    return optimizer
 
 
 class Stepper:
@@ -50,7 +28,7 @@ class Stepper:
     def __init__(
         self,
         model: Recommender,
-        optimizer: keras.optimizers.Optimizer,
+        optimizer: Optimizer,
         content: ItemContent,
         objective: Objective,
         cluster: Cluster,
@@ -62,7 +40,6 @@ class Stepper:
         signature = [batch_signature(), tf.TensorSpec([2], tf.int32)]
         self._lane = tf.function(self._lane_sums, input_signature=signature, autograph=False)
         self._apply = tf.function(self._update, autograph=False)
-        optimizer.build(model.trainable_variables)
 
     def run(self, batches: Sequence[Batch], lanes: Sequence[int], seed: int) -> tf.Tensor:
         """One step.
@@ -96,26 +73,13 @@ class Stepper:
         return tf.concat([*(tf.reshape(tf.convert_to_tensor(g), [-1]) for g in gradients), tf.stack(numbers)], axis=0)
 
     def _update(self, total: tf.Tensor) -> None:
-        variables = self._model.trainable_variables
-        positions = tf.maximum(total[-2 * len(LOSSES) + 1], 1.0)  # weight of the next-item loss, over all workers
-        sizes = [v.shape.num_elements() for v in variables]
-        gradients = tf.split(total[: -2 * len(LOSSES)] / positions, sizes)
-        self._optimizer.apply([tf.reshape(g, v.shape) for g, v in zip(gradients, variables, strict=True)], variables)
+        gradients, numbers = total[: -2 * len(LOSSES)], total[-2 * len(LOSSES) :]
+        self._optimizer.step(gradients / tf.maximum(numbers[1], 1.0))  # by the weight of the next-item loss, over all workers
 
 
 def batch_signature() -> dict[str, tf.TensorSpec]:
     """Batches of any number of examples and any length."""
     return {i.name: tf.TensorSpec([None, None], i.dtype) for i in (*HISTORY, *TARGETS)}
-
-
-def averaged_weights(model: Recommender, optimizer: keras.optimizers.Optimizer) -> list[tf.Tensor]:
-    """The moving average of the model's weights, or the weights where none is kept; training goes on undisturbed."""
-    variables = model.trainable_variables
-    training = [tf.identity(v.value) for v in variables]
-    optimizer.finalize_variable_values(variables)  # does nothing without an average
-    averages = [tf.identity(v.value) for v in variables]
-    assign(model, training)
-    return averages
 
 
 def assign(model: Recommender, weights: Sequence[tf.Tensor]) -> None:

@@ -22,9 +22,10 @@ from models.errors import CheckpointError, DivergedError, StreamError
 from models.export import export_model
 from models.file_plan import EpochPlan, plan_epoch
 from models.objective import Objective
+from models.optimizer import Optimizer
 from models.scalars import Scalars
 from models.spec import GATE, TrainSpec
-from models.step import Stepper, assign, averaged_weights, build_optimizer
+from models.step import Stepper, assign
 from models.stream import Batch
 from models.transformer import Recommender, computing_in, mean_gates
 from models.transitions import Transitions
@@ -93,7 +94,7 @@ class TrainingRun:
         self._total = config.epochs * self._steps_per_epoch
         self._content = read_item_content(spec.item_content.path, spec.item_content.version, spec.sizes)
         self.model = computing_in(config.precision, spec.model, spec.sizes, config.seed)
-        self._optimizer = build_optimizer(config, self._total)
+        self._optimizer = Optimizer(config, self._total, self.model.trainable_variables)
         objective = Objective(config.loss, self._content.train_events, spec.like_score)
         self._stepper = Stepper(self.model, self._optimizer, self._content, objective, cluster)
         valid = keep_partition(table_files(spec.sequences.path, spec.sequences.version), "split", "valid")
@@ -117,8 +118,7 @@ class TrainingRun:
     def _tracked(self) -> Mapping[str, Any]:
         self._best = [tf.Variable(v.value, trainable=False) for v in self.model.trainable_variables]
         return {
-            "weights": [v.value for v in self.model.trainable_variables],
-            "optimizer": [v.value for v in self._optimizer.variables],
+            "optimizer": self._optimizer.state,
             "best": self._best,
             **self._state,
         }
@@ -136,6 +136,7 @@ class TrainingRun:
         CheckpointError: workers have found different checkpoints, as when the folder is not shared.
         """
         self._checkpoints.restore()
+        self._optimizer.restored()
         steps = np.zeros(self._cluster.workers)
         steps[self._cluster.index] = self.step
         steps = self._cluster.sum(tf.constant(steps)).numpy()
@@ -199,7 +200,7 @@ class TrainingRun:
 
     def _judge(self) -> dict[str, float]:
         """Validates the averaged weights; keeps them if they are the best so far, or if nothing can be validated."""
-        averages = averaged_weights(self.model, self._optimizer)
+        averages = self._optimizer.averages()
         metrics = self._validation.metrics(averages, self._watchdog)
         self._watchdog.beat("end of epoch")
         score = self._score(metrics)

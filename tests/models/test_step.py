@@ -7,7 +7,8 @@ from models.config import LossConfig, ModelConfig, TrainingConfig
 from models.content import read_item_content
 from models.inputs import ItemContent
 from models.objective import Objective
-from models.step import Stepper, assign, averaged_weights, build_optimizer
+from models.optimizer import NOT_DECAYED, Optimizer, learning_rate
+from models.step import Stepper, assign
 from models.transformer import Recommender
 from tests.models.tables import SIZES, item_content, sequence_rows
 
@@ -33,9 +34,8 @@ def test_lanes_add_up_to_the_step_on_the_whole_batch(content):
     after = []
     for lanes in (1, 4):
         model, batch = model_and_batch()
-        stepper = Stepper(
-            model, build_optimizer(TrainingConfig(warmup_steps=0), 9), content, Objective(LossConfig()), Cluster(9)
-        )
+        optimizer = Optimizer(TrainingConfig(warmup_steps=0), 9, model.trainable_variables)
+        stepper = Stepper(model, optimizer, content, Objective(LossConfig()), Cluster(9))
         parts = [{k: v[i::lanes] for k, v in batch.items()} for i in range(lanes)]
         sums = stepper.run(parts, range(lanes), seed=0).numpy()
         assert sums[1] == batch["weights"].sum()
@@ -47,14 +47,14 @@ def test_lanes_add_up_to_the_step_on_the_whole_batch(content):
 
 def test_averages_are_read_without_touching_the_weights_that_train(content):
     model, batch = model_and_batch()
-    optimizer = build_optimizer(TrainingConfig(average=0.9, warmup_steps=0), 9)
+    optimizer = Optimizer(TrainingConfig(average=0.9, warmup_steps=0), 9, model.trainable_variables)
     stepper = Stepper(model, optimizer, content, Objective(LossConfig()), Cluster(9))
     expected: list[np.ndarray] = []
     for step in range(3):
         stepper.run([batch], [0], seed=0)
         now = [v.numpy() for v in model.trainable_variables]
         expected = [0.9 * e + 0.1 * n for e, n in zip(expected, now, strict=True)] if step else now
-        averages = averaged_weights(model, optimizer)
+        averages = optimizer.averages()
         for variable, before, average, wanted in zip(model.trainable_variables, now, averages, expected, strict=True):
             np.testing.assert_array_equal(variable.numpy(), before)
             np.testing.assert_allclose(average.numpy(), wanted, rtol=1e-5, atol=1e-6)
@@ -63,14 +63,35 @@ def test_averages_are_read_without_touching_the_weights_that_train(content):
 
 
 def test_the_learning_rate_rises_linearly_and_falls_to_zero_as_a_cosine():
-    rate = build_optimizer(TrainingConfig(learning_rate=0.1, warmup_steps=10), steps=110)._learning_rate
+    rate = learning_rate(TrainingConfig(learning_rate=0.1, warmup_steps=10), steps=110)
     for step, expected in {0: 0.0, 5: 0.05, 10: 0.1, 60: 0.05, 110: 0.0}.items():
         assert float(rate(step)) == pytest.approx(expected, abs=1e-6)
 
 
+def test_a_step_is_that_of_adamw_on_each_weight_alone_with_the_norm_of_all(content):
+    model, _ = model_and_batch()
+    config = TrainingConfig(learning_rate=0.01, warmup_steps=0, weight_decay=0.1, clip_norm=1.0, average=0.0)
+    optimizer, rng = Optimizer(config, 10**9, model.trainable_variables), np.random.default_rng(0)
+    weights = [v.numpy().astype(np.float64) for v in model.trainable_variables]
+    first, second = ([np.zeros_like(w) for w in weights] for _ in range(2))
+    for step in (1, 2, 3):
+        gradients = [rng.normal(size=w.shape).astype(np.float32) for w in weights]
+        optimizer.step(np.concatenate([g.ravel() for g in gradients]))
+        norm = np.sqrt(sum(float((g.astype(np.float64) ** 2).sum()) for g in gradients))
+        for i, gradient in enumerate(gradients):
+            clipped = gradient / max(norm, 1.0)
+            first[i] = 0.9 * first[i] + 0.1 * clipped
+            second[i] = 0.999 * second[i] + 0.001 * clipped**2
+            decay = 0.0 if NOT_DECAYED.search(model.trainable_variables[i].name) else 0.1
+            direction = first[i] * np.sqrt(1 - 0.999**step) / (1 - 0.9**step) / (np.sqrt(second[i]) + 1e-7)
+            weights[i] = weights[i] - 0.01 * (decay * weights[i] + direction)
+    for variable, expected in zip(model.trainable_variables, weights, strict=True):
+        np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-3, atol=2e-5)
+
+
 def test_dropout_depends_on_seed_and_step_and_nothing_else(content):
     model, batch = Recommender(ModelConfig(dim=16, dropout=0.5), SIZES, seed=0), model_and_batch()[1]
-    optimizer = build_optimizer(TrainingConfig(learning_rate=1e-12, warmup_steps=0), 9)
+    optimizer = Optimizer(TrainingConfig(learning_rate=1e-12, warmup_steps=0), 9, model.trainable_variables)
     stepper = Stepper(model, optimizer, content, Objective(LossConfig()), Cluster(9))
 
     def losses(seed: int) -> list[float]:
