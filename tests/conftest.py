@@ -45,10 +45,15 @@ def spark() -> Iterator[SparkSession]:
             "spark.databricks.delta.snapshotPartitions": "2",
             "spark.driver.memory": "3g",
             "spark.ui.showConsoleProgress": "false",
+            # Delta's own for one process on a local disk. Hadoop starts a program to ask for a link or to set permissions: the
+            # default store does so thirty times a commit, and a file of checksums beside each file doubles it.
+            "spark.delta.logStore.file.impl": "io.delta.storage.LocalLogStore",
             **FOR_FEW_ROWS,
         },
     )
     session.sparkContext.setLogLevel("ERROR")
+    local = getattr(session._jvm, "org.apache.hadoop.fs.FileSystem").getLocal(session._jsc.hadoopConfiguration())
+    local.setWriteChecksum(False)
     yield session
     session.stop()
 
