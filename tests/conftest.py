@@ -16,6 +16,8 @@ from tests.scenario import FOR_FEW_ROWS, Scenario, make_raw
 # Files whose tests read one undisturbed run of everything: they stay in one process. The others are spread file by file.
 PIPELINE = ("tests/test_cluster.py", "tests/jobs/test_run_pipeline.py", "tests/test_readme.py")
 
+STREAMING = "org.apache.spark.sql.execution.streaming"
+
 
 class ByWarehouse(LoadScopeScheduling):
     """Tests of one scope share module fixtures, such as a warehouse, and are sent to one process."""
@@ -45,15 +47,16 @@ def spark() -> Iterator[SparkSession]:
             "spark.databricks.delta.snapshotPartitions": "2",
             "spark.driver.memory": "3g",
             "spark.ui.showConsoleProgress": "false",
-            # Delta's own for one process on a local disk. Hadoop starts a program to ask for a link or to set permissions: the
-            # default store does so thirty times a commit, and a file of checksums beside each file doubles it.
+            # For one process on a local disk. Hadoop starts a program to read a link or to set permissions, which a commit
+            # through the default classes has it do some thirty times.
             "spark.delta.logStore.file.impl": "io.delta.storage.LocalLogStore",
+            "spark.sql.streaming.checkpointFileManagerClass": f"{STREAMING}.FileSystemBasedCheckpointFileManager",
             **FOR_FEW_ROWS,
         },
     )
     session.sparkContext.setLogLevel("ERROR")
     local = getattr(session._jvm, "org.apache.hadoop.fs.FileSystem").getLocal(session._jsc.hadoopConfiguration())
-    local.setWriteChecksum(False)
+    local.setWriteChecksum(False)  # nor a file of checksums beside each file
     yield session
     session.stop()
 
