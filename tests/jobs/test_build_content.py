@@ -30,7 +30,10 @@ SOURCE = {
     "events": {"path": "none", "columns": {"user_id": "u", "item_id": "i", "event_time": "t"}},
     "users": {"path": "none", "columns": {"user_id": "u", "segment": "s", "age": "a"}},
 }
-TABLES = ("label_vocabulary", "statistics", "projections", "item_content", "user_content", "sequences")
+TABLES = (
+    "item_vocabulary", "user_vocabulary", "label_vocabulary", "statistics", "projections",
+    "item_content", "user_content", "item_neighbours", "item_transitions", "sequences",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
