@@ -77,7 +77,7 @@ class TrainingConfig(Section):
     weight_decay: NonNegativeFloat = 0.0
     clip_norm: PositiveFloat = 1.0
     average: Rate = 0.995  # decay of the moving average of the weights, which is what is exported; 0: none
-    rank_seen: bool = False  # validation also ranks what a user has seen: for sources where scoring.exclude is empty
+    rank_seen: bool | None = None  # whether validation also ranks what a user has seen; null: if scoring recommends it
     keep_by: Literal["ranking", "value"] = "ranking"  # the best weights rank validation best, or tell its values best
     patience: PositiveInt = 10  # epochs without better weights before training ends
     checkpoint_steps: PositiveInt = 200
@@ -101,7 +101,7 @@ class TrainingConfig(Section):
 class ScoringConfig(Section):
     model_id: str | None = None  # row of `models` to score with; the newest where none is given
     top_k: PositiveInt = 100
-    exclude: tuple[Literal["seen"], ...] = ("seen",)  # empty where users come back to what they know; see training.rank_seen
+    exclude: tuple[Literal["seen"], ...] = ("seen",)  # empty where users come back to what they know
     fallback: tuple[Literal["popular_in_segment", "popular"], ...] = ("popular_in_segment", "popular")
     popular_days: PositiveInt | None = None  # whole days before the day of scoring that popularity looks back; all, if none
 

@@ -99,7 +99,7 @@ class TrainingRun:
         self._stepper = Stepper(self.model, self._optimizer, self._content, objective, cluster)
         valid = keep_partition(table_files(spec.sequences.path, spec.sequences.version), "split", "valid")
         self._validation = Validation(
-            self.model, self._content, valid, spec.lanes, config.batch_size, cluster, objective, config.rank_seen
+            self.model, self._content, valid, spec.lanes, config.batch_size, cluster, objective, bool(config.rank_seen)
         )
         self._state = self._new_state()
         self._checkpoints = Checkpoints(spec.folder, spec, self._tracked())

@@ -112,7 +112,15 @@ def load(path: str, overrides: Sequence[str] = ()) -> Scenario:
         mistakes += [_sentence(e) for e in error.errors()]
     if mistakes:
         raise ConfigError("\n".join(f"{path}: {m}" for m in mistakes))
-    return scenario
+    return _validated_as_served(scenario)
+
+
+def _validated_as_served(scenario: Scenario) -> Scenario:
+    """With `training.rank_seen` told by `scoring.exclude`, where it is not declared."""
+    if scenario.training.rank_seen is not None:
+        return scenario
+    training = scenario.training.model_copy(update={"rank_seen": not scenario.scoring.leaves_out_seen})
+    return scenario.model_copy(update={"training": training})
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -170,10 +178,9 @@ def _override(values: dict[str, Any], override: str, mistakes: list[str]) -> Non
 
 
 def _sentence(error: Any) -> str:
-    key = ".".join(str(part) for part in error["loc"])
-    rule = error["msg"].removeprefix("Value error, ").rstrip(".")
+    key, rule = ".".join(str(part) for part in error["loc"]), error["msg"].removeprefix("Value error, ").rstrip(".")
     if error["type"] == "missing":
-        return f"{key}: must be given. Received nothing."
-    if "Received" in rule:
-        return f"{key}: {rule}."
-    return f"{key}: {rule}. Received {error['input']!r}."
+        rule = "must be given. Received nothing"
+    elif "Received" not in rule:
+        rule = f"{rule}. Received {error['input']!r}"
+    return f"{key}: {rule}." if key else f"{rule}."  # a rule between sections has no key of its own

@@ -98,10 +98,18 @@ def test_overrides_reach_any_depth_and_are_checked_like_the_file(tmp_path: Path)
 
 def test_content_can_only_be_of_what_the_source_has(tmp_path: Path) -> None:
     of_users, of_brands = "content.user=[{labels: segment}]", "content.item=[{labels: attributes.brand}]"
-    assert message(tmp_path, GOOD, of_users) == ["FILE: : content.user needs source.users. Received no source.users."]
+    assert message(tmp_path, GOOD, of_users) == ["FILE: content.user needs source.users. Received no source.users."]
     assert message(tmp_path, GOOD, of_brands, "source.items={path: i, columns: {item_id: i}, attributes: [color]}") == [
-        "FILE: : content.item: an attribute must stand in source.items.attributes. Received ['brand']."
+        "FILE: content.item: an attribute must stand in source.items.attributes. Received ['brand']."
     ]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "ranked"),
+    [([], False), (["scoring.exclude=[]"], True), (["scoring.exclude=[]", "training.rank_seen=false"], False)],
+)
+def test_validation_ranks_what_scoring_recommends(tmp_path: Path, overrides: list[str], ranked: bool) -> None:
+    assert load(written(tmp_path, GOOD), overrides).training.rank_seen is ranked
 
 
 def test_the_hash_follows_the_values_of_its_sections_only(tmp_path: Path) -> None:
