@@ -32,8 +32,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByWareh
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest scope begins first."""
-    items.sort(key=lambda item: item.nodeid.split("::", maxsplit=1)[0] not in PIPELINE)
+    """The longest scopes begin first, so that no process is left with one while the other has nothing more to do."""
+    order = (*PIPELINE, "tests/jobs/", "tests/models/")
+    items.sort(key=lambda item: next((n for n, path in enumerate(order) if item.nodeid.startswith(path)), len(order)))
 
 
 @pytest.fixture(scope="session")
