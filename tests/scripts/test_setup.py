@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs.runtime.session import DELTA_PACKAGE
 from tests.scenario import ROOT
 
 TOOLS = ("bash", "cat", "dirname", "head", "id", "sed", "sha256sum", "env")
@@ -58,21 +59,29 @@ def test_with_pythons_that_are_too_new_it_says_how_to_get_another_and_ends_with_
     assert "uv python install 3.11" in ended.stderr
 
 
-def installed(clone: Path, home: str) -> None:
-    """What a setup leaves that has ended well."""
-    given = [(clone / name).read_bytes() for name in ("setup.cfg", "pyproject.toml")]
+@pytest.fixture
+def installed(clone: Path) -> Path:
+    """The clone after a setup that ended well; its Java has a home folder with Delta's jars, which is returned."""
+    wanted = hashlib.sha256((clone / "setup.cfg").read_bytes() + (clone / "pyproject.toml").read_bytes()).hexdigest()
     (clone / ".venv").mkdir()
-    (clone / ".venv" / "installed").write_text(hashlib.sha256(b"".join([*given, f"{home}\n".encode()])).hexdigest() + "  -\n")
-    program(clone, "java", """echo 'openjdk version "17.0.15" 2025-04-15' >&2""")
+    (clone / ".venv" / "installed").write_text(f"{wanted}  -\n")
+    home = clone / "home"
+    (home / ".ivy2.5.2" / "jars").mkdir(parents=True)
+    (home / ".ivy2.5.2" / "jars" / f"io.delta_{DELTA_PACKAGE.split(':', 1)[1].replace(':', '-')}.jar").touch()
+    program(clone, "java", f"""echo '    user.home = {home}' >&2; echo 'openjdk version "17.0.15" 2025-04-15' >&2""")
+    return home
 
 
+@pytest.mark.usefixtures("installed")
 def test_a_second_setup_has_nothing_to_do(clone: Path) -> None:
-    installed(clone, os.environ["HOME"])
     ended = setup(clone)
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
-def test_it_runs_again_for_another_home_which_has_no_jars_of_delta(clone: Path) -> None:
-    installed(clone, "/somewhere/else")
+def test_jars_that_are_not_there_and_cannot_be_fetched_end_it_with_2(clone: Path, installed: Path) -> None:
+    shutil.rmtree(installed / ".ivy2.5.2")
+    (clone / ".venv" / "bin").mkdir()
+    program(clone, "../.venv/bin/python", "echo 'unresolved dependency'; exit 1")
     ended = setup(clone)
-    assert (ended.returncode, "Python 3.11 or 3.12 is needed" in ended.stderr) == (2, True)
+    assert ended.returncode == 2
+    assert "unresolved dependency\nsetup: Spark must start with Delta's jars" in ended.stderr
