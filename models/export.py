@@ -24,8 +24,9 @@ from models.transformer import Recommender
 from models.transitions import Transitions
 
 OPSET = 17
-os.environ.setdefault("TF2ONNX_CATCH_ERRORS", "FALSE")  # it would copy the whole graph before each of its optimisations
 TOLERANCE = 1e-4  # largest difference between graph and model that rounding explains
+
+os.environ.setdefault("TF2ONNX_CATCH_ERRORS", "FALSE")  # it would copy the whole graph before each of its optimisations
 
 
 def export_model(

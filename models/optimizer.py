@@ -24,6 +24,12 @@ def learning_rate(config: TrainingConfig, steps: int) -> keras.optimizers.schedu
     )
 
 
+def assign(variables: Sequence[tf.Variable | keras.Variable], values: Sequence[tf.Tensor]) -> None:
+    """Sets each variable to its value."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
 class Optimizer:
     """Trains the weights it is given: AdamW, gradients clipped by the norm of them all, a moving average beside.
 
@@ -38,10 +44,9 @@ class Optimizer:
         """
         self._weights = list(weights)
         self._sizes = [w.shape.num_elements() for w in self._weights]
-        names = [w.name for w in self._weights]
-        decayed = [i for i, name in enumerate(names) if not NOT_DECAYED.search(name)]
-        others = [i for i, name in enumerate(names) if NOT_DECAYED.search(name)]
-        self._groups = {"decayed": decayed, "others": others}
+        self._groups: dict[str, list[int]] = {"decayed": [], "others": []}  # numbers of the weights of each
+        for number, weight in enumerate(self._weights):
+            self._groups["others" if NOT_DECAYED.search(weight.name) else "decayed"].append(number)
         flat = self._flat([tf.reshape(w.value, [-1]) for w in self._weights])
         self._variables = [keras.Variable(v, name=name) for name, v in zip(self._groups, flat, strict=True)]
         self._adam = keras.optimizers.AdamW(
@@ -67,8 +72,7 @@ class Optimizer:
 
     def restored(self) -> None:
         """Sets the model's weights to those of the state."""
-        for weight, value in zip(self._weights, self._whole(), strict=True):
-            weight.assign(value)
+        assign(self._weights, self._whole())
 
     def step(self, gradients: tf.Tensor) -> None:
         """One step; gradients are flat, (n,) float32, weight by weight in the order in which those were given."""
@@ -80,8 +84,7 @@ class Optimizer:
         training = [tf.identity(v.value) for v in self._variables]
         self._adam.finalize_variable_values(self._variables)  # does nothing without an average
         averages = self._whole()
-        for variable, value in zip(self._variables, training, strict=True):
-            variable.assign(value)
+        assign(self._variables, training)
         return averages
 
     def _flat(self, parts: Sequence[tf.Tensor]) -> list[tf.Tensor]:

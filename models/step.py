@@ -80,8 +80,3 @@ class Stepper:
 def batch_signature() -> dict[str, tf.TensorSpec]:
     """Batches of any number of examples and any length."""
     return {i.name: tf.TensorSpec([None, None], i.dtype) for i in (*HISTORY, *TARGETS)}
-
-
-def assign(model: Recommender, weights: Sequence[tf.Tensor]) -> None:
-    for variable, weight in zip(model.trainable_variables, weights, strict=True):
-        variable.assign(weight)

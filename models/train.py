@@ -22,10 +22,10 @@ from models.errors import CheckpointError, DivergedError, StreamError
 from models.export import export_model
 from models.file_plan import EpochPlan, plan_epoch
 from models.objective import Objective
-from models.optimizer import Optimizer
+from models.optimizer import Optimizer, assign
 from models.scalars import Scalars
 from models.spec import GATE, TrainSpec
-from models.step import Stepper, assign
+from models.step import Stepper
 from models.stream import Batch
 from models.transformer import Recommender, computing_in, mean_gates
 from models.transitions import Transitions
@@ -211,8 +211,7 @@ class TrainingRun:
         self._state["metrics"].assign([metrics.get(name, -1.0) for name in METRICS])
         self._state["waited"].assign(0)
         self._state["best_step"].assign(self.step)
-        for best, average in zip(self._best, averages, strict=True):
-            best.assign(average)
+        assign(self._best, averages)
         return metrics
 
     def _score(self, metrics: Mapping[str, float]) -> float:
@@ -239,7 +238,7 @@ class TrainingRun:
 
     def keep_best(self) -> None:
         """Puts the best weights into the model; training is over."""
-        assign(self.model, self._best)
+        assign(self.model.trainable_variables, self._best)
 
     def weigh_transitions(self) -> tuple[Transitions, dict[str, float]]:
         """What scores get on top of the kept weights, and the metrics of the whole; all workers take part."""
@@ -266,7 +265,7 @@ class TrainingRun:
         }
         Path(folder).parent.mkdir(parents=True, exist_ok=True)
         whole = Recommender(self._spec.model, self._spec.sizes)  # executors compute in float32, whatever training did
-        assign(whole, self._best)
+        assign(whole.trainable_variables, self._best)
         export_model(whole, self._content, transitions, folder, self._sample, card)
         self._log("export", folder=folder)
 

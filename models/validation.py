@@ -18,8 +18,9 @@ from models.delta_log import TableFile
 from models.file_plan import plan_epoch
 from models.inputs import FIRST, ItemContent
 from models.objective import Objective
+from models.optimizer import assign
 from models.ranking import hit_rate, ndcg, products, ranks
-from models.step import assign, batch_signature
+from models.step import batch_signature
 from models.stream import Batch
 from models.transformer import Recommender
 from models.transitions import FADINGS, WEIGHTS, Transitions, last_items
@@ -65,10 +66,11 @@ class Validation:
         in the model for so long; empty without rows."""
         if not self.rows:
             return {}
-        training = [tf.identity(v.value) for v in self._model.trainable_variables]
-        assign(self._model, weights)
+        variables = self._model.trainable_variables
+        training = [tf.identity(v.value) for v in variables]
+        assign(variables, weights)
         ((gain, hits, targets, loss, values),) = self._sums(watchdog)
-        assign(self._model, training)
+        assign(variables, training)
         of_values = {VALUE_LOSS: loss / values} if values else {}
         return {NDCG: gain / targets, HR: hits / targets, **of_values}
 

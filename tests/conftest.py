@@ -56,7 +56,7 @@ def spark() -> Iterator[SparkSession]:
         },
     )
     session.sparkContext.setLogLevel("ERROR")
-    local = getattr(session._jvm, "org.apache.hadoop.fs.FileSystem").getLocal(session._jsc.hadoopConfiguration())
+    local = session._jvm.org.apache.hadoop.fs.FileSystem.getLocal(session._jsc.hadoopConfiguration())
     local.setWriteChecksum(False)  # nor a file of checksums beside each file
     yield session
     session.stop()

@@ -7,8 +7,8 @@ from models.config import LossConfig, ModelConfig, TrainingConfig
 from models.content import read_item_content
 from models.inputs import ItemContent
 from models.objective import Objective
-from models.optimizer import NOT_DECAYED, Optimizer, learning_rate
-from models.step import Stepper, assign
+from models.optimizer import NOT_DECAYED, Optimizer, assign, learning_rate
+from models.step import Stepper
 from models.transformer import Recommender
 from tests.models.tables import SIZES, item_content, sequence_rows
 
@@ -58,7 +58,7 @@ def test_averages_are_read_without_touching_the_weights_that_train(content):
         for variable, before, average, wanted in zip(model.trainable_variables, now, averages, expected, strict=True):
             np.testing.assert_array_equal(variable.numpy(), before)
             np.testing.assert_allclose(average.numpy(), wanted, rtol=1e-5, atol=1e-6)
-    assign(model, averages)
+    assign(model.trainable_variables, averages)
     np.testing.assert_array_equal(model.trainable_variables[0].numpy(), averages[0].numpy())
 
 
