@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import random
 import shutil
@@ -48,21 +49,23 @@ def _features(path: str, *more: str) -> float:
 
 
 def daily(path: str) -> None:
-    """One more day of events after two years, beside building everything anew; both in a session that is warm."""
+    """One more day of events after two years, beside building everything anew; the session has done either once before."""
     spark = build_session("bench")
     config = load(path, [])
     warehouse, tables = Warehouse(spark, config.warehouse), all_tables(config.features)
-    whole = warehouse.version("events")
-    last = warehouse.read(tables["events"]).agg(F.max("date")).head()[0]  # type: ignore[index]
-    warehouse.write(tables["events"], warehouse.read(tables["events"], whole).where(F.col("date") < F.lit(last)))
-    _features(path)
-    warehouse.write(
-        tables["events"], warehouse.read(tables["events"], whole).where(F.col("date") == F.lit(last)), f"date = DATE'{last}'"
-    )
-    day = _features(path)
+    whole = warehouse.read(tables["events"], warehouse.version("events"))
+    last = whole.agg(F.max("date")).head()[0]  # type: ignore[index]
+    day_before = last - datetime.timedelta(days=1)
+    warehouse.write(tables["events"], whole.where(F.col("date") < F.lit(day_before)))
+    _features(path, "--force")
+    seconds = []
+    for day in (day_before, last):
+        warehouse.write(tables["events"], whole.where(F.col("date") == F.lit(day)), f"date = DATE'{day}'")
+        seconds.append(_features(path))
     made = {name: _contents(warehouse, tables[name]) for name in build_features.JOB.writes if warehouse.exists(name)}
     anew = _features(path, "--force")
-    figure("seconds of a day more after two years", day, "s", 10, "everything anew", anew)
+    print(f"  {seconds[0]:.1f} s for the first such day in the session", file=sys.stderr)
+    figure("seconds of a day more after two years", seconds[1], "s", 10, "everything anew", anew)
     wrong = [name for name in made if made[name] != _contents(warehouse, tables[name])]
     figure("tables that a day more leaves unlike a full build", len(wrong), "tables", 0)
 

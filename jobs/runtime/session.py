@@ -21,6 +21,8 @@ _SETTINGS = {
     "spark.scheduler.barrier.maxConcurrentTasksCheck.interval": "2s",
     "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "2",
     "spark.sql.codegen.hugeMethodLimit": "8000",  # the JVM leaves longer methods uncompiled, which Spark's default ignores
+    # Of compiled queries Spark keeps a hundred, fewer than one job has: the JVM would compile the same ones again and again.
+    "spark.sql.codegen.cache.maxEntries": "2000",
     # A shuffle whose partitions are this small is joined by hash: sorting both sides takes longer.
     "spark.sql.adaptive.maxShuffledHashJoinLocalMapThreshold": "16m",
     # Spark's default, INT96, has no statistics to skip rows by, and other readers have to guess its unit.
