@@ -37,12 +37,18 @@ class Input:
     def fault(self, rows: np.ndarray, sizes: Sizes) -> str | None:
         """What is wrong with the numbers of these rows, in words; None if nothing is."""
         if self.indices is None:
-            return None if np.isfinite(rows).all() else f"{self.name} must be finite. Received NaN or infinity."
+            return None if _is_finite(rows) else f"{self.name} must be finite. Received NaN or infinity."
         count = self.indices if isinstance(self.indices, int) else getattr(sizes, self.indices)
-        lowest, highest = rows.min(initial=PADDING), rows.max(initial=PADDING)
-        if lowest >= 0 and highest < count:
+        if rows.view(f"u{rows.itemsize}").max(initial=PADDING) < count:  # read as unsigned, negative ones are above every index
             return None
+        lowest, highest = rows.min(), rows.max()
         return f"{self.name} must be indices from 0 to {count - 1}. Received {lowest if lowest < 0 else highest}."
+
+
+def _is_finite(rows: np.ndarray) -> bool:
+    """Squares that add up to a number are of numbers, which takes a third of the time of looking at each."""
+    flat = rows.ravel()
+    return bool(np.isfinite(np.dot(flat, flat)) or np.isfinite(flat).all())
 
 
 # What is known when the recommendation is asked for; the exported encoder takes these and nothing else.

@@ -26,7 +26,8 @@ class LaneReader(AbstractContextManager["LaneReader"]):
     """Batches of one length bucket of one lane, from one position of the plan on.
 
     Each batch holds, for every input, (rows, entries) numbers, as many as the input has for the bucket's length.
-    The last batch, and all after it, are filled up with rows of zeros, whose weights are zero too.
+    The last batch, and all after it, are filled up with rows of zeros, whose weights are zero too. Rows are copied once, from
+    their row group to their batch.
     """
 
     def __init__(
@@ -47,23 +48,22 @@ class LaneReader(AbstractContextManager["LaneReader"]):
         self._batch, self._entries = plan.batch[length], {i.name: i.entries(length, sizes) for i in inputs}
         self._parts = plan.parts_from(length, lane, batches)
         self._reader = self._open() if self._parts else None
-        self._rows = self._lane_rows()
-        self._kept: Batch = self._empty()
+        self._groups = self._row_groups()
+        self._rows: Batch = {}  # the row group that batches are taken from
+        self._left = np.zeros(0, np.int64)  # which of its rows are still to be taken, in their order
 
     def next_batch(self) -> Batch:
         """Raises:
         StreamError: rows, types or lengths other than the log and the contract say.
         """
-        while len(self._kept["weights"]) < self._batch:
-            more = next(self._rows, None)
-            if more is None:
-                break
-            if len(self._kept["weights"]):
-                more = {name: np.concatenate([kept, more[name]]) for name, kept in self._kept.items()}
-            self._kept = more
-        batch = {name: rows[: self._batch] for name, rows in self._kept.items()}
-        self._kept = {name: rows[self._batch :] for name, rows in self._kept.items()}
-        return {name: _filled_up(rows, self._batch) for name, rows in batch.items()}
+        parts, missing = [], self._batch
+        while missing and self._has_rows():
+            taken, self._left = self._left[:missing], self._left[missing:]
+            parts.append({name: rows.take(taken, axis=0) for name, rows in self._rows.items()})
+            missing -= len(taken)
+        if missing:
+            parts.append({i.name: np.zeros((missing, self._entries[i.name]), i.dtype) for i in self._inputs})
+        return parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def finish(self) -> None:
         """Checks that the lane was read to its end, and closes it.
@@ -71,7 +71,7 @@ class LaneReader(AbstractContextManager["LaneReader"]):
         Raises:
             StreamError: rows are left over, or files hold more rows than the log says.
         """
-        left = len(self._kept["weights"]) + sum(len(rows["weights"]) for rows in self._rows)
+        left = len(self._left) + sum(len(order) for _, order in self._groups)
         self.close()
         if left:
             raise StreamError(f"length bucket {self._length}: {left} rows were delivered after the last batch of the plan.")
@@ -88,16 +88,24 @@ class LaneReader(AbstractContextManager["LaneReader"]):
     def _open(self) -> Any:
         return open_row_groups([part.file.uri for part in self._parts], [i.name for i in self._inputs])
 
-    def _lane_rows(self) -> Iterator[Batch]:
-        """The lane's rows in pieces: of each file its part, after the rows of each row group were permuted."""
+    def _has_rows(self) -> bool:
+        """Goes on to the next row group where one is used up; False: there is none."""
+        while not len(self._left):
+            following = next(self._groups, None)
+            if following is None:
+                return False
+            self._rows, self._left = following
+        return True
+
+    def _row_groups(self) -> Iterator[tuple[Batch, np.ndarray]]:
+        """Each row group of the lane's files, and those of its rows that are the lane's, permuted."""
         for part in self._parts:
             first = 0
             for chunk, rows in enumerate(self._file_chunks(part)):
                 count = len(rows["weights"])
                 start, stop = (min(max(edge - first, 0), count) for edge in (part.start, part.stop))
                 order = generator(self._plan.seed, self._plan.epoch, self._length, part.order, chunk).permutation(count)
-                if start < stop:
-                    yield {name: values[order[start:stop]] for name, values in rows.items()}
+                yield rows, order[start:stop]
                 first += count
         self._check_end()
 
@@ -151,13 +159,6 @@ class LaneReader(AbstractContextManager["LaneReader"]):
     @property
     def _somewhere(self) -> str:
         return f"{self._parts[0].file.uri} or a file beside it"
-
-    def _empty(self) -> Batch:
-        return {i.name: np.zeros((0, self._entries[i.name]), i.dtype) for i in self._inputs}
-
-
-def _filled_up(rows: np.ndarray, count: int) -> np.ndarray:
-    return np.concatenate([rows, np.zeros((count - len(rows), *rows.shape[1:]), rows.dtype)]) if len(rows) < count else rows
 
 
 def _check_schema(where: str, schema: pa.Schema, inputs: Sequence[Input]) -> None:
