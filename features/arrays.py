@@ -29,7 +29,7 @@ def as_arrays(steps: DataFrame, keys: list[str], columns: dict[str, str], *more:
     taken = [F.col(step).alias(array) for array, step in columns.items()]
     step = F.struct("position", *taken, F.col("features").alias("user_features"))
     grouped = steps.groupBy(*keys).agg(
-        F.array_sort(F.collect_list(step)).alias("steps"),
+        F.sort_array(F.collect_list(step)).alias("steps"),
         F.count("*").cast("int").alias("events"),
         F.max("event_time").alias("last_time"),
         *more,

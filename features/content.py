@@ -101,5 +101,5 @@ def _category_indices(items: DataFrame, labels: DataFrame, slots: int) -> DataFr
     indices = labels.where(F.col("column") == "categories").select("label", "index")
     places = items.select("item_id", F.posexplode(F.slice("categories", 1, slots)).alias("place", "label"))
     pairs = places.join(indices, "label", "left").withColumn("index", known("index"))
-    ordered = F.array_sort(F.collect_list(F.struct("place", "index")))
+    ordered = F.sort_array(F.collect_list(F.struct("place", "index")))
     return pairs.groupBy("item_id").agg(padded(ordered["index"], slots, F.lit(PADDING)).alias("categories"))

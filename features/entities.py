@@ -73,7 +73,7 @@ def parse_tags(raw: DataFrame, source: TagSource, items: DataFrame) -> DataFrame
 def with_tags(items: DataFrame, tags: DataFrame) -> DataFrame:
     """The items with the tags that people gave them: most frequent first, then by name; before those of the catalogue."""
     counted = tags.groupBy("item_id", "tag").count()
-    ranked = F.array_sort(F.collect_list(F.struct((-F.col("count")).alias("rank"), "tag")))
+    ranked = F.sort_array(F.collect_list(F.struct((-F.col("count")).alias("rank"), "tag")))
     given = counted.groupBy("item_id").agg(F.transform(ranked, lambda pair: pair["tag"]).alias("_given"))
     both = F.array_distinct(F.concat(F.coalesce("_given", F.array().cast("array<string>")), F.col("tags")))
     return items.join(given, "item_id", "left").withColumn("tags", both).drop("_given")

@@ -45,7 +45,7 @@ def histories(events: DataFrame, items: DataFrame, config: SequencesConfig) -> D
     indexed = events.join(items.select("item_id", "index"), "item_id", "left").withColumn("index", known("index"))
     enters = F.lit(True) if config.event_types is None else F.col("event_type").isin(*config.event_types)
     event = F.struct("event_time", "tie_order", "index", enters.alias("enters"))
-    whole = indexed.groupBy("user_id").agg(F.array_sort(F.collect_list(event)).alias("all"))
+    whole = indexed.groupBy("user_id").agg(F.sort_array(F.collect_list(event)).alias("all"))
     numbers = F.sequence(F.lit(0), F.size("all") - 1)
     return whole.select(
         "user_id",

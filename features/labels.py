@@ -137,7 +137,7 @@ def label_indices(entities: DataFrame, key: str, fields: Fields, fitted: Fitted,
     indices = vocabulary.where(F.col("column") == fitted.owner).select("label", "index")
     pairs = entities.select(key, F.posexplode(found).alias("place", "one")).select(key, "place", "one.*")
     pairs = pairs.join(indices, "label", "left").withColumn("index", known("index"))
-    ordered = F.array_sort(F.collect_list(F.struct("place", "index", "weight")))
+    ordered = F.sort_array(F.collect_list(F.struct("place", "index", "weight")))
     slots = label_slots(fields)
     return pairs.groupBy(key).agg(
         padded(ordered["index"], slots, F.lit(PADDING)).alias("labels"),

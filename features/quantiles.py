@@ -38,7 +38,7 @@ def knots_by_group(statistics: DataFrame, owner: str, column: str, steps: int) -
     names = [knot(i, steps) for i in range(steps + 1)]
     of_column = (F.col("owner") == owner) & (F.col("column") == column) & F.col("statistic").isin(names)
     groups = statistics.where(of_column & (F.col("group") != "")).groupBy("group")
-    return groups.agg(F.array_sort(F.collect_list("number")).alias("knots"))
+    return groups.agg(F.sort_array(F.collect_list("number")).alias("knots"))
 
 
 def quantile(value: Column, knots: Column) -> Column:

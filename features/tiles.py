@@ -66,4 +66,4 @@ def _by_label(rows: DataFrame, columns: set[str]) -> DataFrame:
 def _as_map(counts: str, label: str) -> Column:
     """Map of the labels that have a count, in order of their names."""
     counted = (F.col(_COLUMN) == label) & (F.col(counts) > 0)
-    return F.map_from_entries(F.array_sort(F.collect_list(F.when(counted, F.struct(_LABEL, counts)))))
+    return F.map_from_entries(F.sort_array(F.collect_list(F.when(counted, F.struct(_LABEL, counts)))))

@@ -19,10 +19,9 @@ def matrix(column: pa.ListArray) -> np.ndarray:
     Raises:
         ValueError: if lists differ in length or hold nulls.
     """
-    flat = column.flatten()
-    rows = len(column)
+    rows, offsets = len(column), column.offsets.to_numpy()
+    flat = column.values[offsets[0] : offsets[-1]]
     length = len(flat) // rows if rows else 0
-    offsets = column.offsets.to_numpy()
     if flat.null_count or column.null_count or np.any(np.diff(offsets) != length):
         raise ValueError(f"a column of arrays must have one length and no nulls. Received {rows} rows of {len(flat)} entries.")
     return flat.to_numpy().reshape(rows, length)

@@ -56,14 +56,16 @@ class LaneReader(AbstractContextManager["LaneReader"]):
         """Raises:
         StreamError: rows, types or lengths other than the log and the contract say.
         """
-        parts, missing = [], self._batch
-        while missing and self._has_rows():
-            taken, self._left = self._left[:missing], self._left[missing:]
-            parts.append({name: rows.take(taken, axis=0) for name, rows in self._rows.items()})
-            missing -= len(taken)
-        if missing:
-            parts.append({i.name: np.zeros((missing, self._entries[i.name]), i.dtype) for i in self._inputs})
-        return parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        batch: Batch = {i.name: np.empty((self._batch, self._entries[i.name]), i.dtype) for i in self._inputs}
+        filled = 0
+        while filled < self._batch and self._has_rows():
+            taken, self._left = np.split(self._left, [self._batch - filled])
+            for name, rows in self._rows.items():  # "clip" writes in place; "raise" would write to a buffer first
+                rows.take(taken, axis=0, out=batch[name][filled : filled + len(taken)], mode="clip")
+            filled += len(taken)
+        for rows in batch.values():
+            rows[filled:] = 0
+        return batch
 
     def finish(self) -> None:
         """Checks that the lane was read to its end, and closes it.

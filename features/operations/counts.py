@@ -99,5 +99,5 @@ def decay(day: Column, feature: Feature) -> Column:
 def decayed(past: Past, part: Part, feature: Feature) -> Column:
     """Sum of a part, each tile weighted by its decay; oldest first, so in one order."""
     tile = F.struct(past.tile_date.alias("day"), past.column(part).alias("part"))
-    tiles = F.array_sort(past.over(F.collect_list(F.when(past.column(part).isNotNull(), tile))))  # outside it is null
+    tiles = F.sort_array(past.over(F.collect_list(F.when(past.column(part).isNotNull(), tile))))  # outside it is null
     return F.aggregate(tiles, F.lit(0.0), lambda total, tile: total + tile["part"] * decay(tile["day"], feature))

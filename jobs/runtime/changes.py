@@ -49,7 +49,7 @@ def changed_days(warehouse: Warehouse, table: Table, before: int, now: int) -> l
 
 def _hashable(field: StructField) -> Column:
     """Spark does not hash maps, as their order may differ."""
-    return F.array_sort(F.map_entries(field.name)) if isinstance(field.dataType, MapType) else F.col(field.name)
+    return F.sort_array(F.map_entries(field.name)) if isinstance(field.dataType, MapType) else F.col(field.name)
 
 
 def _files(warehouse: Warehouse, table: Table, version: int) -> list[str]:
