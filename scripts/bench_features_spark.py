@@ -21,7 +21,7 @@ from features.tables import all_tables
 from jobs import build_features, clean_events
 from jobs.runtime.config import load
 from jobs.runtime.session import build_session
-from jobs.runtime.warehouse import Warehouse
+from jobs.runtime.warehouse import Warehouse, equals
 
 LABELS = 1_000_000
 
@@ -60,12 +60,12 @@ def daily(path: str) -> None:
     _features(path, "--force")
     seconds = []
     for day in (day_before, last):
-        warehouse.write(tables["events"], whole.where(F.col("date") == F.lit(day)), f"date = DATE'{day}'")
+        warehouse.write(tables["events"], whole.where(F.col("date") == F.lit(day)), equals(date=day))
         seconds.append(_features(path))
     made = {name: _contents(warehouse, tables[name]) for name in build_features.JOB.writes if warehouse.exists(name)}
     anew = _features(path, "--force")
-    print(f"  {seconds[0]:.1f} s for the first such day in the session", file=sys.stderr)
-    figure("seconds of a day more after two years", seconds[1], "s", 10, "everything anew", anew)
+    for name, day_seconds in zip(("the first such day of the session", "a day more after two years"), seconds, strict=True):
+        figure(f"seconds of {name}", day_seconds, "s", 10, "everything anew", anew)
     wrong = [name for name in made if made[name] != _contents(warehouse, tables[name])]
     figure("tables that a day more leaves unlike a full build", len(wrong), "tables", 0)
 
