@@ -88,6 +88,7 @@ def _configure(spec: TrainSpec, index: int) -> None:
         tf.config.experimental.set_memory_growth(own, True)  # others may run on it
     if spec.threads:
         tf.config.threading.set_intra_op_parallelism_threads(spec.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(spec.threads)  # by default as many as the machine has cores
     tf.keras.utils.set_random_seed(spec.training.seed)
     tf.config.experimental.enable_op_determinism()
 

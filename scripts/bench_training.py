@@ -113,10 +113,10 @@ def in_peer(kind: str, folder: Path, python: str) -> list[float]:
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
-def workers(config: str, sets: Sequence[str]) -> None:
+def workers(config: str, sets: Sequence[str], epochs: int) -> None:
     """Two workers with a thread each beside one worker with one."""
     cores = sorted(os.sched_getaffinity(0))[:2]
-    two, one = (trained(config, sets, 1, n, 2, cores[:n])["positions_per_second"] for n in (2, 1))
+    two, one = (trained(config, sets, epochs, n, 2, cores[:n])["positions_per_second"] for n in (2, 1))
     figure("target positions a second of two workers with one thread each", two, "1/s", 1.8, "one such worker", one, two / one)
 
 
@@ -169,7 +169,7 @@ def main() -> None:
     if "steps" in given.only:
         steps(given.config, given.sets, files, given.epochs, {k: getattr(given, k) for k in PEERS if getattr(given, k)})
     if "workers" in given.only:
-        workers(given.config, given.sets)
+        workers(given.config, given.sets, given.epochs)
     if "stream" in given.only:
         widths = dict(zip(COLUMNS, (rows.shape[1] for rows in read(files[0], COLUMNS)), strict=True))
         features, numbers, labels = widths["user_features"] // widths["item_ids"], widths["user_numbers"], widths["user_labels"]

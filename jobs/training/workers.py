@@ -39,8 +39,13 @@ def threads(run: Run, workers: int) -> int:
     """Of one worker: its share of a machine that it shares with the others, else the cores that Spark gives a task."""
     spark = run.spark.sparkContext
     if (spark.master or "").startswith("local"):
-        return max(1, (os.cpu_count() or 1) // workers)
+        return max(1, _cores() // workers)
     return int(spark.getConf().get("spark.task.cpus") or 1)
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system tells: on a core of its own, a second thread only gets in the way."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _write_spec(spec: TrainSpec) -> str:

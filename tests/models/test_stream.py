@@ -1,4 +1,5 @@
 import threading
+import time
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -7,12 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from petastorm.workers_pool import thread_pool
 
 from models.batches import Prefetched, lane_batches
 from models.delta_log import TableFile, keep_partition, table_files
 from models.errors import StreamError
 from models.file_plan import EpochPlan, generator, plan_epoch
 from models.inputs import HISTORY, TARGETS
+from models.row_groups import open_row_groups
 from models.stream import LaneReader
 from tests.models.tables import FEATURES, ITEMS, NAMES, SIZES, arrow_table, parquet_file, sequence_rows, sequences, write
 
@@ -228,6 +231,31 @@ def test_prefetching_changes_nothing_about_the_batches(files):
     prefetched = Prefetched(lambda: lane_batches(plan, [0], SIZES))
     assert real_rows(list(prefetched)) == real_rows(read_all(plan, 1))
     assert prefetched.waited > 0
+
+
+def test_a_reader_that_has_read_ahead_looks_seldom_whether_it_is_still_wanted(files, monkeypatch):
+    asked: list[bool] = []
+    never = threading.Event.is_set
+    monkeypatch.setattr(threading.Event, "is_set", lambda event: asked.append(True) or never(event))
+    reader = open_row_groups([max(files, key=lambda f: f.rows).uri], NAMES)
+    time.sleep(0.2)  # until its queue is full
+    asked.clear()
+    time.sleep(0.5)
+    looked = len(asked)
+    reader.stop()
+    reader.join()
+    assert 0 < looked <= 20  # of some 500
+
+
+def test_a_reader_that_waits_for_work_ends_as_soon_as_it_is_stopped(files, monkeypatch):
+    monkeypatch.setattr(thread_pool, "IO_TIMEOUT_INTERVAL_S", 60)
+    reader = open_row_groups([files[0].uri], NAMES)
+    assert [len(table) for table in reader] == [1]
+    reader.stop()
+    ended = threading.Thread(target=reader.join, daemon=True)
+    ended.start()
+    ended.join(20)
+    assert not ended.is_alive()
 
 
 def test_the_reader_of_a_lane_without_rows_opens_nothing(files):
