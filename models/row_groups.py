@@ -2,8 +2,8 @@
 
 Of petastorm this keeps the reader: its plan of row groups, its threads, its bounded queue. What it makes of a row group is
 left out: it turns each row of each column into an array and stacks them again, which takes longer than to read the file, and
-nulls into numbers of another type, without a word. And its threads look seldom whether they are still wanted: a thousand
-times a second, as it has them do, keeps those of ten length buckets from a seventh of a core that training could have.
+nulls into numbers of another type, without a word. And its threads sleep longer: it has each look a thousand times a second
+whether it is still wanted, which for ten length buckets takes a seventh of a core away from training.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from petastorm.workers_pool import EmptyResultError, thread_pool
 
 AHEAD = 2  # row groups that wait to be taken
 
-thread_pool.IO_TIMEOUT_INTERVAL_S = 0.05  # a constant of theirs; what is put into a queue wakes its thread at once
+thread_pool.IO_TIMEOUT_INTERVAL_S = 0.05  # seconds of sleep; whatever is put into a queue ends it at once
 
 
 class _AsTheyAre:
