@@ -3,7 +3,7 @@
 Of petastorm this keeps the reader: its plan of row groups, its threads, its bounded queue. What it makes of a row group is
 left out: it turns each row of each column into an array and stacks them again, which takes longer than to read the file, and
 nulls into numbers of another type, without a word. And its threads sleep longer: it has each look a thousand times a second
-whether it is still wanted, which for ten length buckets takes a seventh of a core away from training.
+whether it is still wanted, which for ten length buckets takes a sixth of a core away from training.
 """
 
 from __future__ import annotations

@@ -235,8 +235,8 @@ def test_prefetching_changes_nothing_about_the_batches(files):
 
 def test_a_reader_that_has_read_ahead_looks_seldom_whether_it_is_still_wanted(files, monkeypatch):
     asked: list[bool] = []
-    never = threading.Event.is_set
-    monkeypatch.setattr(threading.Event, "is_set", lambda event: asked.append(True) or never(event))
+    is_set = threading.Event.is_set
+    monkeypatch.setattr(threading.Event, "is_set", lambda event: asked.append(True) or is_set(event))
     reader = open_row_groups([max(files, key=lambda f: f.rows).uri], NAMES)
     time.sleep(0.2)  # until its queue is full
     asked.clear()
