@@ -51,6 +51,14 @@ class Transitions(Section):
         return sorted({self.reach} if isinstance(self.reach, int) else set(self.reach))
 
 
+class ItemValues(Section):
+    """Which items get like values from the same users; only where the source has explicit values."""
+
+    top: NonNegativeInt = 200  # neighbours of one item; 0: none are looked for
+    shrinkage: NonNegativeFloat = 200.0  # users of both items before a correlation is half of what it looks like
+    history: PositiveInt = 200  # newest values of a user that count; pairs grow with its square
+
+
 class SequencesConfig(Section):
     max_length: PositiveInt = 50  # events that the model looks back
     min_length: PositiveInt = 8  # shortest length bucket; buckets double from here to max_length
@@ -59,6 +67,7 @@ class SequencesConfig(Section):
     split: Split = Split()
     neighbours: Neighbours = Neighbours()
     transitions: Transitions = Transitions()
+    item_values: ItemValues = ItemValues()
 
     @model_validator(mode="after")
     def lengths_are_in_order(self) -> Self:

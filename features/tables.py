@@ -218,6 +218,25 @@ ITEM_TRANSITIONS = Table(
     ("reach", "item_id", "rank"),
 )
 
+ITEM_VALUES = Table(
+    "item_values",
+    "One row is an item that users gave values in the training period: its bias, and items that get like values. No rows where "
+    "the source has no explicit values.",
+    (
+        Column("item_id", "string", "item"),
+        Column("index", "int", "index of the item in item_vocabulary"),
+        Column("values", "bigint", "users who gave it a value"),
+        Column("bias", "double", "mean z-score of those values, drawn to 0 as by five more that are 0"),
+        Column(
+            "neighbours",
+            "array<struct<item_id:string,index:int,users:bigint,similarity:double>>",
+            "the most similar first; users: those who gave both a value; similarity: 0 to 1, correlation of what is left of "
+            "their values without biases, times users / (users + sequences.item_values.shrinkage)",
+        ),
+    ),
+    ("item_id",),
+)
+
 USER_CONTENT = Table(
     "user_content",
     "One row is a user with what is known of them, as content.user declares it; there is no table where it declares nothing.",
@@ -316,7 +335,7 @@ MODELS = Table(
         Column(
             "export_path",
             "string",
-            "folder of the exported model: encoder.onnx, items.onnx, values.onnx, transitions.npz, card.json",
+            "folder of the exported model: encoder.onnx, items.onnx, values.onnx, transitions.npz, item_values.npz, card.json",
         ),
     ),
     ("model_id",),
@@ -446,7 +465,7 @@ def all_tables(features: FeaturesConfig) -> dict[str, Table]:
         *[table(entity, features.of(entity)) for table in (day_table, feature_table) for entity in KEYS],
         FEATURE_STATISTICS, FEATURE_SELECTION,
         ITEM_VOCABULARY, USER_VOCABULARY, LABEL_VOCABULARY, PROJECTIONS, ITEM_CONTENT, USER_CONTENT,
-        ITEM_NEIGHBOURS, ITEM_TRANSITIONS, SEQUENCES,
+        ITEM_NEIGHBOURS, ITEM_TRANSITIONS, ITEM_VALUES, SEQUENCES,
         MODELS, USER_VECTORS, ITEM_VECTORS, RECOMMENDATIONS, METRICS, RUNS,
     )  # fmt: skip
     return {t.name: t for t in tables}

@@ -6,7 +6,7 @@ Reads   events, items, user_features      events up to the last day of the run; 
 Writes  item_vocabulary, user_vocabulary, label_vocabulary   new entries are appended, an index never changes
         statistics                        owners sequences, user_features, item_content, user_content: replaced
         projections, user_content         where content declares something for them: replaced whole
-        item_content, item_neighbours, item_transitions, sequences   replaced whole
+        item_content, item_neighbours, item_transitions, item_values, sequences   replaced whole
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from features.content import with_user_content
 from features.declared_tables import model_features
 from features.errors import ContractError, NoInputError
 from features.fitted import Fitted
+from features.item_values import item_values
 from features.labels import content_labels
 from features.layout import spread
 from features.leakage import check_events, check_examples, check_statistics
@@ -57,6 +58,7 @@ def build(run: Run) -> None:
     train = events.where(F.col("split") == "train")
     run.write("item_neighbours", item_neighbours(train, config.neighbours))
     run.write("item_transitions", item_transitions(train, vocabularies.items, config.transitions))
+    run.write("item_values", item_values(train, vocabularies.items, statistics, config.item_values))
     examples = training_examples(events, user_features, vocabularies, statistics, config)
     fields = run.config.content.user
     examples = with_user_content(examples, run.read("user_content") if fields else None, fields).persist()
@@ -152,7 +154,7 @@ JOB = Job(
     reads=("events", "items", "users", "user_features", "feature_selection"),
     writes=(
         "item_vocabulary", "user_vocabulary", "label_vocabulary", "statistics", "projections", "item_content", "user_content",
-        "item_neighbours", "item_transitions", "sequences",
+        "item_neighbours", "item_transitions", "item_values", "sequences",
     ),
     sections=("features", "content", "sequences", "source"),
     shared=("statistics",),

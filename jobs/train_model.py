@@ -1,7 +1,7 @@
 """Train the model on one pinned version of the sequences, on `training.workers` processes, and export it.
 
 Reads   sequences, item_content, item_transitions,  the versions at the start of the run, to the end of training
-        label_vocabulary
+        item_values, label_vocabulary
         statistics, projections                     only their versions: scoring scales with the numbers the model saw
 Writes  models                                      one row; training again on the same inputs changes nothing
         <warehouse>/_training/<model_id>/           checkpoints: the same command goes on where a killed run stopped
@@ -37,7 +37,7 @@ from models.delta_log import training_files
 from models.inputs import FIRST, Sizes
 from models.spec import GATE, PinnedTable, TrainSpec
 
-READS = ("sequences", "item_content", "item_transitions", "label_vocabulary", "statistics", "projections")
+READS = ("sequences", "item_content", "item_transitions", "item_values", "label_vocabulary", "statistics", "projections")
 SECTIONS = ("sequences", "model", "training")
 REPLAY = Option("--replay", "MODEL_ID", "trains a model again from what its row of `models` pins, and compares the weights")
 
@@ -61,6 +61,7 @@ def training_spec(run: Run, sizes: Sizes) -> TrainSpec:
         sequences=PinnedTable(path=run.path("sequences"), version=run.version("sequences")),
         item_content=PinnedTable(path=run.path("item_content"), version=run.version("item_content")),
         item_transitions=PinnedTable(path=run.path("item_transitions"), version=run.version("item_transitions")),
+        item_values=PinnedTable(path=run.path("item_values"), version=run.version("item_values")),
         model=run.config.model,
         training=training,
         sizes=sizes,

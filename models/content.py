@@ -1,4 +1,4 @@
-"""What the tables tell about all items: their content, and what comes after them, each from one version."""
+"""What the tables tell about all items: their content, what comes after them, and their values, each from one version."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import pyarrow.parquet as pq
 from models.delta_log import TableFile, table_files
 from models.errors import StreamError
 from models.inputs import CONTENT, PADDING, Input, ItemContent, Sizes
+from models.item_values import ItemValues
 from models.likeness import padded
 from models.transitions import Transitions
 
 _CONTENT_COLUMNS = ("index", *[i.name for i in CONTENT], "train_events")
 _TRANSITION_COLUMNS = ("reach", "index", "rank", "next_index", "share")
+_VALUE_COLUMNS = ("index", "bias", "neighbours")
 
 
 def read_item_content(path: str, version: int, sizes: Sizes) -> ItemContent:
@@ -54,6 +56,27 @@ def read_transitions(path: str, version: int, items: int) -> dict[int, Transitio
         own = reach == one
         found[int(one)] = Transitions(*padded(index[own], rank[own], following[own], shares[own], items))
     return found or {1: Transitions.none(items)}
+
+
+def read_item_values(path: str, version: int, items: int) -> ItemValues:
+    """Those of `items` items, with weight 0; never empty.
+
+    Raises:
+        StreamError: the table cannot be read exactly, or knows more items.
+    """
+    tables = _tables(path, table_files(path, version), _VALUE_COLUMNS)
+    table = pa.concat_tables(tables).combine_chunks() if tables else pa.table({})
+    if not len(table):
+        return ItemValues.none(items)
+    index, lists = table["index"].to_numpy(), table["neighbours"].combine_chunks()
+    counts, pairs = lists.value_lengths().to_numpy(), lists.flatten()
+    neighbours, similarities = (pairs.field(name).to_numpy() for name in ("index", "similarity"))
+    if max(index.max(), neighbours.max(initial=PADDING)) >= items:
+        raise StreamError(f"{path}: version {version} knows items from {items} on: it belongs to another vocabulary.")
+    biases = np.zeros(items, np.float32)
+    biases[index] = table["bias"].to_numpy()
+    ranks = 1 + np.arange(len(neighbours)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return ItemValues(biases, *padded(np.repeat(index, counts), ranks, neighbours, similarities, items))
 
 
 def _tables(path: str, files: Iterable[TableFile], columns: Sequence[str]) -> list[pa.Table]:

@@ -20,6 +20,7 @@ from onnx import numpy_helper
 from models.errors import ExportError
 from models.exported import CARD, ENCODER, ITEMS, VALUES, Exported
 from models.inputs import CONTENT, HISTORY, ItemContent
+from models.item_values import ItemValues
 from models.transformer import Recommender
 from models.transitions import Transitions
 
@@ -33,11 +34,13 @@ def export_model(
     model: Recommender,
     content: ItemContent,
     transitions: Transitions,
+    item_values: ItemValues,
     folder: str | Path,
     sample: dict[str, np.ndarray],
     card: dict,
 ) -> None:
-    """Writes encoder.onnx, items.onnx, values.onnx, transitions.npz and card.json; the folder appears whole or not at all.
+    """Writes encoder.onnx, items.onnx, values.onnx, transitions.npz, item_values.npz and card.json; the folder appears
+    whole or not at all.
 
     encoder.onnx takes the tensors of models.inputs.HISTORY by name, and item_vectors (items, dim); its output is states
     (batch, length, dim). items.onnx takes ids (items,) and the tensors of models.inputs.CONTENT; its output is
@@ -48,6 +51,7 @@ def export_model(
         model: the trained model.
         content: the content of all items, for the check.
         transitions: what scores get on top.
+        item_values: what values are told by beside values.onnx.
         folder: replaced if it is there.
         sample: real examples, the arrays of HISTORY, on which graph and model are compared.
         card: what to keep beside the graphs; sizes and config are added.
@@ -62,6 +66,7 @@ def export_model(
         _write_graph(draft / ITEMS, "vectors", *_items(model))
         _write_graph(draft / VALUES, "values", *_values(model))
         transitions.save(draft)
+        item_values.save(draft)
         card = card | {"sizes": dataclasses.asdict(model.sizes), "config": model.config.model_dump()}
         _compare(model, Exported(draft, card), content, sample)
         (draft / CARD).write_text(json.dumps(card, indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -139,4 +144,5 @@ def weights_of(folder: str | Path) -> Counter[tuple[tuple[int, ...], bytes]]:
     tensors = [numpy_helper.to_array(i) for graph in graphs for i in graph.initializer]
     transitions = Transitions.load(folder)
     tensors += [transitions.following, transitions.shares, np.array([transitions.weight, transitions.fading])]
+    tensors += [np.asarray(value) for value in vars(ItemValues.load(folder)).values()]
     return Counter((tensor.shape, tensor.tobytes()) for tensor in tensors)

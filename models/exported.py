@@ -10,13 +10,14 @@ from typing import Self
 import numpy as np
 import onnxruntime
 
-from models import transitions
+from models import item_values, transitions
 from models.errors import ExportError
 from models.inputs import CONTENT, HISTORY, ItemContent
+from models.item_values import ItemValues
 from models.transitions import Transitions
 
 ENCODER, ITEMS, VALUES, CARD = "encoder.onnx", "items.onnx", "values.onnx", "card.json"
-FILES = (CARD, ENCODER, ITEMS, VALUES, transitions.FILE)
+FILES = (CARD, ENCODER, ITEMS, VALUES, transitions.FILE, item_values.FILE)
 
 
 class Exported:
@@ -25,10 +26,11 @@ class Exported:
     Attributes:
         card: what the model is: sizes, config, and whatever its trainer added, such as model_id and table versions.
         transitions: what its scores get on top of the products of vectors.
+        item_values: what values are told by beside `values`.
     """
 
     def __init__(self, folder: Path, card: dict, threads: int = 1) -> None:
-        self.card, self.transitions = card, Transitions.load(folder)
+        self.card, self.transitions, self.item_values = card, Transitions.load(folder), ItemValues.load(folder)
         self._encoder = _session(folder / ENCODER, threads)
         self._items = _session(folder / ITEMS, threads)
         self._values = _session(folder / VALUES, threads)
@@ -66,7 +68,8 @@ class Exported:
         return _run(self._encoder, inputs | {"item_vectors": np.asarray(item_vectors, np.float32)})
 
     def values(self, states: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """The value (z-score) that each user would give each item, (n,) float32, from their vectors, both (n, dim).
+        """What the rating head says: the value (z-score) that each user would give each item, (n,) float32, from their
+        vectors, both (n, dim).
 
         Of a model trained with `like_from`, whose card has a `like_score`, the logit of the probability that it is at least
         that.

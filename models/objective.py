@@ -19,7 +19,7 @@ class Objective:
         train_events: (items,) int64, training events of each item; needed where negatives are drawn.
         like_score: z-score of the value from which on an item is liked; needed where `like_from` is declared.
         """
-        self.config, self._like_score = config, like_score
+        self.config, self.like_score = config, like_score
         self._sampler: Sampler | None = None
         if config.negatives:
             if train_events is None:
@@ -44,6 +44,6 @@ class Objective:
 
     def value(self, predicted: tf.Tensor, actual: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         """() float32; arguments as of losses.value_loss."""
-        if self._like_score is None:
+        if self.like_score is None:
             return value_loss(predicted, actual, weights)
-        return like_loss(predicted, tf.cast(actual >= self._like_score - 1e-5, tf.float32), weights)  # float32 z-scores
+        return like_loss(predicted, tf.cast(actual >= self.like_score - 1e-5, tf.float32), weights)  # float32 z-scores

@@ -11,6 +11,7 @@ import numpy as np
 
 from models.exported import Exported
 from models.inputs import HISTORY, UNKNOWN, ItemContent, Sizes
+from models.item_values import Past
 from models.ranking import Scores, best_items, products
 
 ITEM_VECTORS = "item_vectors.npy"  # beside the export, so that every process of a machine maps the same pages
@@ -69,9 +70,16 @@ class Scorer:
         """
         return self.exported.transitions.on_top_of(products(vectors, self.items), last)
 
-    def values(self, vectors: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """What users (n, dim) would give items (n,), indices; see Exported.values."""
-        return self.exported.values(vectors, self.items[items])
+    def values(self, vectors: np.ndarray, items: np.ndarray, pasts: Sequence[Past]) -> np.ndarray:
+        """What users would give one item each, (n,) float32: z-scores or logits, see Exported.values.
+
+        Args:
+            vectors: (n, dim).
+            items: (n,) int.
+            pasts: n of them.
+        """
+        predicted, alike = self.exported.values(vectors, self.items[items]), self.exported.item_values
+        return alike.blended(predicted, alike.estimate_each(pasts, items)) if alike.weight else predicted
 
     def best_items(
         self, vectors: np.ndarray, last: np.ndarray, k: int, seen: Sequence[np.ndarray]

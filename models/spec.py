@@ -28,6 +28,7 @@ class TrainSpec(Section):
     sequences: PinnedTable
     item_content: PinnedTable
     item_transitions: PinnedTable
+    item_values: PinnedTable
     model: ModelConfig
     training: TrainingConfig
     sizes: Sizes
@@ -48,6 +49,7 @@ class TrainSpec(Section):
             "sequences": self.sequences.model_dump(),
             "item_content": self.item_content.model_dump(),
             "item_transitions": self.item_transitions.model_dump(),
+            "item_values": self.item_values.model_dump(),
             "model": self.model.model_dump(mode="json"),
             "training": training,
             "sizes": vars(self.sizes),

@@ -16,11 +16,12 @@ import tensorflow as tf
 from models.batches import Prefetched, lane_batches
 from models.checkpoint import Checkpoints
 from models.cluster import Cluster
-from models.content import read_item_content, read_transitions
+from models.content import read_item_content, read_item_values, read_transitions
 from models.delta_log import keep_partition, table_files, training_files
 from models.errors import CheckpointError, DivergedError, StreamError
 from models.export import export_model
 from models.file_plan import EpochPlan, plan_epoch
+from models.item_values import ItemValues
 from models.objective import Objective
 from models.optimizer import Optimizer, assign
 from models.scalars import Scalars
@@ -47,7 +48,8 @@ class Trained:
     steps    optimiser steps of the weights that were kept
     rows     training rows of an epoch, as streamed
     metrics  losses of the last epoch, seconds of this process; of the kept weights validation metrics, mean gates, and the
-             weight of transitions with the validation metrics that it brings (valid_whole_ndcg@10 and _hr@10)
+             weights of transitions and of item values with the validation metrics that they bring (valid_whole_ndcg@10, _hr@10
+             and _value_loss)
     """
 
     steps: int
@@ -73,9 +75,11 @@ def train(spec: TrainSpec, cluster: Cluster, watchdog: Watchdog, log: Log, progr
         run.epoch()
     run.keep_best()
     transitions, metrics = run.weigh_transitions()
+    item_values, of_values = run.weigh_values()
+    metrics |= of_values
     if cluster.is_chief:
         if spec.export:
-            run.export(spec.export, transitions)
+            run.export(spec.export, transitions, item_values)
         metrics |= run.gates()
     cluster.sum(tf.constant(0.0))  # nobody leaves before the chief is done: a worker that leaves looks like one that died
     return run.result(time.monotonic() - start, metrics)
@@ -252,7 +256,20 @@ class TrainingRun:
         self._log("transitions", **metrics)
         return transitions, metrics
 
-    def export(self, folder: str, transitions: Transitions) -> None:
+    def weigh_values(self) -> tuple[ItemValues, dict[str, float]]:
+        """What values are told by beside the kept weights, and the metrics of both; all workers take part."""
+        pinned = self._spec.item_values
+        item_values = read_item_values(pinned.path, pinned.version, self._spec.sizes.items)
+        has_values = float(self._state["metrics"][METRICS.index(VALUE_LOSS)]) >= 0  # of the validation split
+        if not self._spec.model.item_values or not has_values:
+            return item_values, {}
+        self._watchdog.beat("item values")
+        item_values, metrics = self._validation.weigh_values(item_values, self._watchdog)
+        metrics = {"item_values_weight": item_values.weight, "item_values_slope": item_values.slope, **metrics}
+        self._log("item_values", **metrics)
+        return item_values, metrics
+
+    def export(self, folder: str, transitions: Transitions, item_values: ItemValues) -> None:
         """Writes the model to `folder`, checked on real rows of the table."""
         self._watchdog.beat("export")
         steps = int(self._state["best_step"])
@@ -266,7 +283,7 @@ class TrainingRun:
         Path(folder).parent.mkdir(parents=True, exist_ok=True)
         whole = Recommender(self._spec.model, self._spec.sizes)  # executors compute in float32, whatever training did
         assign(whole.trainable_variables, self._best)
-        export_model(whole, self._content, transitions, folder, self._sample, card)
+        export_model(whole, self._content, transitions, item_values, folder, self._sample, card)
         self._log("export", folder=folder)
 
     @cached_property

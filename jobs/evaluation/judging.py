@@ -15,6 +15,7 @@ from jobs.runtime.shipping import shipped, shipped_likeness
 from models.columns import histories, matrix, ragged
 from models.evaluation import NEVER, Judged, Requests, judge, judge_scores, metric_keys, popularity, user_sums
 from models.inputs import FIRST
+from models.item_values import Past
 from models.likeness import Likeness
 from models.scorer import Scorer
 from models.transitions import last_items
@@ -103,12 +104,16 @@ def _judge_part(
             yield from _numbers(split, name, user_ids[block[row]], found, result)
         valued = (matrix(part["target_value_weights"])[block[row], place] > 0) & (requests.targets >= FIRST)
         actual = matrix(part["target_values"])[block[row], place][valued]
-        errors = _value_errors(scorer, requests.users[valued], requests.targets[valued], actual)
+        pasts = [(rows["item_ids"][r, :p], rows["values"][r, :p]) for r, p in zip(block[row], place + 1, strict=True)]
+        pasts = [past for past, has_value in zip(pasts, valued, strict=True) if has_value]
+        errors = _value_errors(scorer, requests.users[valued], requests.targets[valued], pasts, actual)
         yield _batch(split, OURS, False, user_id=user_ids[block[row]][valued], error=errors)
 
 
-def _value_errors(scorer: Scorer, users: np.ndarray, items: np.ndarray, actual: np.ndarray) -> np.ndarray:
-    predicted, like = scorer.values(users, items), scorer.exported.card.get("like_score")
+def _value_errors(
+    scorer: Scorer, users: np.ndarray, items: np.ndarray, pasts: Sequence[Past], actual: np.ndarray
+) -> np.ndarray:
+    predicted, like = scorer.values(users, items, pasts), scorer.exported.card.get("like_score")
     return predicted - actual if like is None else (predicted > 0) != (actual >= like - 1e-5)  # float32 z-scores
 
 

@@ -21,7 +21,7 @@ from models.export import weights_of
 from models.inputs import Sizes
 from models.spec import PinnedTable, TrainSpec
 
-DECISIVE = ("sequences", "item_content", "item_transitions")  # the tables whose rows decide the model
+DECISIVE = ("sequences", "item_content", "item_transitions", "item_values")  # the tables whose rows decide the model
 
 
 def replay(run: Run, model_id: str) -> None:

@@ -32,7 +32,7 @@ SOURCE = {
 }
 TABLES = (
     "item_vocabulary", "user_vocabulary", "label_vocabulary", "statistics", "projections",
-    "item_content", "user_content", "item_neighbours", "item_transitions", "sequences",
+    "item_content", "user_content", "item_neighbours", "item_transitions", "item_values", "sequences",
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ TABLES = (
     "events", "quarantine", "items", "users", "statistics", "user_days", "item_days", "user_features", "item_features",
     "feature_statistics", "feature_selection",
     "item_vocabulary", "user_vocabulary", "label_vocabulary", "item_content", "user_content", "item_neighbours",
-    "item_transitions", "sequences", "models",
+    "item_transitions", "item_values", "sequences", "models",
     "item_vectors", "user_vectors", "recommendations", "metrics",
 )  # fmt: skip
 

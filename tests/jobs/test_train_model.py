@@ -13,10 +13,10 @@ import yaml
 from pyspark.sql import SparkSession
 
 from features.schema import Table
-from features.tables import ITEM_CONTENT, ITEM_TRANSITIONS, LABEL_VOCABULARY, MODELS, SEQUENCES, STATISTICS
+from features.tables import ITEM_CONTENT, ITEM_TRANSITIONS, ITEM_VALUES, LABEL_VOCABULARY, MODELS, SEQUENCES, STATISTICS
 from jobs import train_model
 from models.exported import Exported
-from tests.models.tables import ITEMS, item_content, item_transitions, sequence_rows
+from tests.models.tables import ITEMS, item_content, item_transitions, item_values, sequence_rows
 
 TIME = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
 COLUMNS = {"user_id": "u", "item_id": "i", "event_time": "t"}
@@ -57,6 +57,7 @@ class Scenario:
         labels += [("user_content", "segment=DE", 2), ("user_content", "segment=FR", 3)]
         named = {"item_id": "i", "next_item_id": "j", "events": 1}
         self.write(ITEM_TRANSITIONS, [pair | named for pair in item_transitions(items).to_pylist()])
+        self.write(ITEM_VALUES, [_named(row) for row in item_values(items).to_pylist()])
         self.write(STATISTICS, [])
         self.write(LABEL_VOCABULARY, [dict(zip(("column", "label", "index"), label, strict=True)) for label in labels])
         return self
@@ -66,6 +67,12 @@ class Scenario:
 
     def models(self) -> list[dict[str, Any]]:
         return [row.asDict() for row in self.spark.read.format("delta").load(str(self.path(MODELS.name))).collect()]
+
+
+def _named(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of item_values with what training does not read."""
+    neighbours = [{"item_id": "i", "users": 1, **neighbour} for neighbour in row["neighbours"]]
+    return row | {"item_id": f"i{row['index']}", "values": 2, "neighbours": neighbours}
 
 
 def errors(text: str) -> str:
@@ -108,7 +115,7 @@ def test_a_killed_worker_ends_the_job_with_10_and_the_same_command_trains_on_to_
     assert len(list(scenario.path("_training").iterdir())) == 1  # the same model, so the same checkpoints
     assert model["rows"] == 90
     assert model["sizes"]["items"] == ITEMS
-    tables = ("sequences", "item_content", "item_transitions", "label_vocabulary", "statistics")
+    tables = ("sequences", "item_content", "item_transitions", "item_values", "label_vocabulary", "statistics")
     assert model["inputs"] == dict.fromkeys(tables, 0)
     assert 0 < model["metrics"]["valid_ndcg@10"] <= 1
     card = Exported.load(model["export_path"]).card

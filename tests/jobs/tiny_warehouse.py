@@ -21,6 +21,7 @@ from jobs.runtime.config import Scenario, load
 from models.config import ModelConfig
 from models.export import export_model
 from models.inputs import FIRST, HISTORY, PADDING, UNKNOWN, ItemContent, Sizes
+from models.item_values import ItemValues
 from models.transformer import Recommender
 from models.transitions import LAST, Transitions
 
@@ -211,7 +212,7 @@ def with_model(tiny: Tiny, model_id: str = "m1", seed: int = 7) -> Recommender:
     folder = tiny.root / "exports" / model_id
     folder.parent.mkdir(exist_ok=True)
     sample = {name: np.array([values]) for name, values in history([2, 3], MAX_LENGTH).items()}
-    export_model(model, content, transitions_of(sizes.items), folder, sample, {"model_id": model_id})
+    export_model(model, content, transitions_of(sizes.items), values_of(sizes.items), folder, sample, {"model_id": model_id})
     row = {
         "model_id": model_id, "created_at": DAY0 + datetime.timedelta(days=seed), "config": "{}", "config_hash": "0",
         "code_version": "0", "inputs": {n: tiny.version(n) for n in ("item_content", "statistics", "sequences")},
@@ -228,6 +229,15 @@ def transitions_of(items: int) -> Transitions:
     following = np.stack([FIRST + index % (items - FIRST), index], axis=1).astype(np.int32)
     shares = np.where(index[:, None] < FIRST, 0.0, [0.5, 0.25]).astype(np.float32)
     return Transitions(np.where(shares, following, PADDING).astype(np.int32), shares, weight=0.5)
+
+
+def values_of(items: int) -> ItemValues:
+    """Items get values like those of the two before them, which say a quarter."""
+    index = np.arange(items)
+    neighbours = np.stack([index - 1, index - 2], axis=1)
+    similarities = np.where(neighbours < FIRST, 0.0, [0.5, 0.25]).astype(np.float32)
+    neighbours = np.where(similarities, neighbours, PADDING).astype(np.int32)
+    return ItemValues((index % 3 / 4).astype(np.float32), neighbours, similarities, weight=0.25)
 
 
 def bonus_of(last: Sequence[int], items: int) -> np.ndarray:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
 from models.config import ModelConfig
 from models.inputs import FIRST, GAP_BUCKETS, HISTORY, HOURS, WEEKDAYS, ItemContent, Sizes
+from models.item_values import DAMPING, DOUBT, ItemValues
 from models.transformer import Recommender
 
 CONFIG = ModelConfig(dim=16, heads=2)
@@ -67,3 +70,16 @@ def tensors(arrays: dict[str, np.ndarray]) -> dict[str, tf.Tensor]:
 def states(model: Recommender, arrays: dict[str, np.ndarray]) -> np.ndarray:
     """(batch, length, dim), without dropout."""
     return model.states(tensors(history(arrays)), model.item_vectors(content(model.sizes))).numpy()
+
+
+def estimate_by_loop(alike: ItemValues, past: Sequence[tuple[int, float]], item: int) -> float:
+    """What neighbours say of an item, by the definition: one after the other."""
+    size = len(alike.biases)  # an item from there on joined the vocabulary later
+    left = {i: value - float(alike.biases[i]) for i, value in past if FIRST <= i < size and value != 0}  # the newest wins
+    bias = sum(left.values()) / (len(left) + DAMPING)
+    total, weights = 0.0, DOUBT
+    for neighbour, similarity in zip(alike.neighbours[item], alike.similarities[item], strict=True) if item < size else ():
+        if neighbour in left:
+            total += float(similarity) ** 2 * (left[neighbour] - bias)
+            weights += float(similarity) ** 2
+    return (float(alike.biases[item]) if item < size else 0.0) + bias + total / weights

@@ -104,6 +104,15 @@ def item_transitions(items: int = ITEMS) -> pa.Table:
     return pa.table({name: pa.array(column, kinds[name]) for name, column in zip(kinds, zip(*rows, strict=True), strict=True)})
 
 
+def item_values(items: int = ITEMS) -> pa.Table:
+    """Items with an even index are liked; each gets values like its two successors, the second more so."""
+    real, alike = range(items - 2), ((2, 0.5), (1, 0.25))
+    neighbours = [[{"index": 2 + (n + d) % len(real), "similarity": similarity} for d, similarity in alike] for n in real]
+    rows = [{"index": 2 + n, "bias": 0.5 - n % 2, "neighbours": neighbours[n]} for n in real]
+    pair = pa.struct({"index": pa.int32(), "similarity": pa.float64()})
+    return pa.Table.from_pylist(rows, pa.schema({"index": pa.int32(), "bias": pa.float64(), "neighbours": pa.list_(pair)}))
+
+
 def write_tables(folder: Path, rows: list[dict[str, object]], items: int = ITEMS) -> None:
     """What training reads, in milliseconds where Spark would take seconds."""
     table = arrow_table(rows)
@@ -112,6 +121,7 @@ def write_tables(folder: Path, rows: list[dict[str, object]], items: int = ITEMS
     write_deltalake(folder / "sequences", table, partition_by=["split", "length"])
     write_deltalake(folder / "item_content", item_content(items))
     write_deltalake(folder / "item_transitions", item_transitions(items))
+    write_deltalake(folder / "item_values", item_values(items))
 
 
 def training_spec(tables: Path, folder: Path, model: dict[str, Any] | None = None, **training: Any) -> TrainSpec:
@@ -125,6 +135,7 @@ def training_spec(tables: Path, folder: Path, model: dict[str, Any] | None = Non
         sequences=PinnedTable(path=str(tables / "sequences"), version=0),
         item_content=PinnedTable(path=str(tables / "item_content"), version=0),
         item_transitions=PinnedTable(path=str(tables / "item_transitions"), version=0),
+        item_values=PinnedTable(path=str(tables / "item_values"), version=0),
         model=ModelConfig(**{"dim": 16, "dropout": 0.1, **(model or {})}),
         training=TrainingConfig(**{**settings, **training}),
         sizes=SIZES,

@@ -9,11 +9,13 @@ import models.export
 from models.errors import ExportError
 from models.export import export_model
 from models.exported import FILES, Exported
+from models.item_values import ItemValues
 from models.transformer import Recommender
 from models.transitions import Transitions
 from tests.models.examples import CONFIG, SIZES, batch, content, history, states
 
 TRANSITIONS = Transitions(np.full((SIZES.items, 2), 3, np.int32), np.full((SIZES.items, 2), 0.25, np.float32), 0.7)
+VALUES = ItemValues.none(SIZES.items)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,7 @@ def model() -> Recommender:
 @pytest.fixture(scope="module")
 def folder(model, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("exports") / "model"
-    export_model(model, content(), TRANSITIONS, folder, history(batch()), {"model_id": "m1"})
+    export_model(model, content(), TRANSITIONS, VALUES, folder, history(batch()), {"model_id": "m1"})
     return folder
 
 
@@ -46,7 +48,7 @@ def test_the_exported_rating_head_says_what_the_model_says(model, folder):
 def test_a_catalogue_without_content_is_exported_too(tmp_path):
     sizes = dataclasses.replace(SIZES, item_numbers=0, item_categories=0, item_label_slots=0)
     bare = Recommender(CONFIG, sizes, seed=5)
-    export_model(bare, content(sizes), TRANSITIONS, tmp_path / "model", history(batch()), {})
+    export_model(bare, content(sizes), TRANSITIONS, VALUES, tmp_path / "model", history(batch()), {})
     vectors = Exported.load(tmp_path / "model").item_vectors(content(sizes))
     np.testing.assert_allclose(vectors, bare.item_vectors(content(sizes)), atol=1e-5)
 
@@ -83,12 +85,12 @@ def test_an_export_that_computes_something_else_is_refused_and_the_old_one_stays
 
     changed = Recommender(CONFIG, SIZES, seed=4)
     target = tmp_path / "model"
-    export_model(changed, content(), TRANSITIONS, target, history(batch()), {"model_id": "old"})
+    export_model(changed, content(), TRANSITIONS, VALUES, target, history(batch()), {"model_id": "old"})
     monkeypatch.setattr(models.export, "_write_graph", then_change_the_model)
     with pytest.raises(
         ExportError, match=r"exported vectors must equal the model's to 0.0001\. Received a difference of 0\.000"
     ):
-        export_model(changed, content(), TRANSITIONS, target, history(batch()), {"model_id": "new"})
+        export_model(changed, content(), TRANSITIONS, VALUES, target, history(batch()), {"model_id": "new"})
     assert Exported.load(target).card["model_id"] == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
     assert ExportError.exit_code == 3
@@ -101,7 +103,7 @@ def test_a_difference_that_is_no_number_is_refused():
 
 def test_an_empty_sample_proves_nothing(model, tmp_path):
     with pytest.raises(ExportError, match=r"the sample must hold examples.* Received none\."):
-        export_model(model, content(), TRANSITIONS, tmp_path / "model", history(batch(events=())), {})
+        export_model(model, content(), TRANSITIONS, VALUES, tmp_path / "model", history(batch(events=())), {})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -113,7 +115,7 @@ def test_no_examples_have_no_states(folder):
 
 def test_a_second_export_replaces_the_first(model, tmp_path):
     for model_id in ("first", "second"):
-        export_model(model, content(), TRANSITIONS, tmp_path / "model", history(batch()), {"model_id": model_id})
+        export_model(model, content(), TRANSITIONS, VALUES, tmp_path / "model", history(batch()), {"model_id": model_id})
     assert Exported.load(tmp_path / "model").card["model_id"] == "second"
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
 

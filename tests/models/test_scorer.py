@@ -13,9 +13,11 @@ from models.config import ModelConfig
 from models.export import export_model
 from models.exported import Exported
 from models.inputs import HISTORY, UNKNOWN, ItemContent, Sizes
+from models.item_values import ItemValues
 from models.scorer import ITEM_VECTORS, Scorer, known_content
 from models.transformer import Recommender
 from models.transitions import Transitions
+from tests.models.examples import estimate_by_loop
 
 SIZES = Sizes(
     items=9, categories=4, event_types=4, user_features=2, item_numbers=2, item_categories=2, max_length=6, item_labels=3,
@@ -28,6 +30,12 @@ CONTENT = ItemContent(
     RNG.integers(0, 3, (9, 1)).astype(np.int32),
     np.ones((9, 1), np.float32),
     np.array([0, 0, 3, 1, 0, 2, 5, 1, 1]),
+)
+VALUES = ItemValues(
+    np.linspace(-1, 1, 9, dtype=np.float32),
+    np.array([[3, 4], [0, 0], [3, 7], [2, 0], [0, 0], [2, 3], [0, 0], [2, 0], [7, 2]], np.int32),
+    np.array([[0, 0], [0, 0], [0.5, 0.25], [0.5, 0], [0, 0], [0.4, 0.3], [0, 0], [0.2, 0], [0.6, 0.1]], np.float32),
+    weight=0.25,
 )
 EVENTS = np.array([6, 1, 3])
 
@@ -51,7 +59,7 @@ def model() -> Recommender:
 @pytest.fixture(scope="module")
 def scorer(model: Recommender, tmp_path_factory: pytest.TempPathFactory) -> Scorer:
     folder = tmp_path_factory.mktemp("export") / "m"
-    export_model(model, CONTENT, Transitions.none(SIZES.items), folder, _rows(), {})
+    export_model(model, CONTENT, Transitions.none(SIZES.items), VALUES, folder, _rows(), {})
     np.save(folder / ITEM_VECTORS, model.item_vectors(CONTENT).numpy())
     return Scorer.load(folder)
 
@@ -61,6 +69,18 @@ def test_a_user_vector_is_the_models_state_at_the_newest_event(model: Recommende
     states = model.states(rows, model.item_vectors(CONTENT)).numpy()  # with all the padding
     expected = np.stack([states[n, events - 1] for n, events in enumerate(EVENTS)])
     np.testing.assert_allclose(scorer.user_vectors(rows, EVENTS), expected, atol=1e-5)
+
+
+def test_a_value_is_told_by_the_head_and_by_neighbours_of_the_item(scorer: Scorer) -> None:
+    vectors, items = RNG.normal(size=(3, 8)).astype(np.float32), np.array([2, 5, 8])
+    pasts = [
+        (np.array([3, 4]), np.array([1.0, -0.5])),
+        (np.array([2, 3, 7]), np.array([0.0, 2.0, 1.0])),
+        (np.zeros(0, int),) * 2,
+    ]
+    head = scorer.exported.values(vectors, scorer.items[items])
+    near = [estimate_by_loop(VALUES, list(zip(*past, strict=True)), item) for past, item in zip(pasts, items, strict=True)]
+    assert scorer.values(vectors, items, pasts) == pytest.approx(0.75 * head + 0.25 * np.array(near), abs=1e-5)
 
 
 def test_item_vectors_are_mapped_not_read(scorer: Scorer) -> None:

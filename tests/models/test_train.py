@@ -13,11 +13,13 @@ from models.content import read_item_content
 from models.errors import CheckpointError, DivergedError, StreamError
 from models.exported import Exported
 from models.inputs import HISTORY
+from models.item_values import SLOPES
 from models.spec import TrainSpec
 from models.train import Trained, train
 from models.transitions import FADINGS, LAST, WEIGHTS
 from models.validation import Validation
 from models.watchdog import Watchdog
+from tests.models.examples import estimate_by_loop
 from tests.models.tables import ITEMS, SIZES, item_transitions, sequence_rows, training_spec, write_tables
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -162,6 +164,42 @@ def test_of_many_targets_the_first_of_each_lane_weigh_the_transitions(undisturbe
     assert judged == [8, 8]  # a batch of each of two lanes
 
 
+@pytest.mark.parametrize("like_score", [None, 0.25])
+def test_the_weight_of_neighbours_is_the_best_on_validation_values_told_one_by_one(tables, tmp_path, like_score):
+    spec = training_spec(tables, tmp_path, epochs=1, loss={"like_from": None if like_score is None else 4})
+    spec = spec.model_copy(update={"export": f"{tmp_path}/export", "like_score": like_score})
+    trained, _ = run(spec)
+    exported, told = Exported.load(spec.export), []
+    vectors = exported.item_vectors(read_item_content(str(tables / "item_content"), 0, SIZES))
+    for row in sequence_rows(20, 8, split="valid"):
+        states = exported.states({i.name: np.array([row[i.name]], i.dtype) for i in HISTORY}, vectors)[0]
+        place = row["weights"].index(1.0)
+        head = exported.values(states[[place]], vectors[[row["targets"][place]]])[0]
+        past = list(zip(row["item_ids"][: place + 1], row["values"][: place + 1], strict=True))
+        told.append((head, estimate_by_loop(exported.item_values, past, row["targets"][place]), row["target_values"][place]))
+
+    def loss(weight: float, slope: float) -> float:
+        whole = [((1 - weight) * head + weight * slope * (near - (like_score or 0)), actual) for head, near, actual in told]
+        if like_score is None:
+            return np.mean([(value - actual) ** 2 for value, actual in whole])
+        return np.mean([np.log1p(np.exp(-value if actual >= like_score else value)) for value, actual in whole])
+
+    slopes = SLOPES if like_score is not None else (1.0,)
+    best = min(loss(weight / 10, slope) for weight in range(11) for slope in slopes)
+    found = exported.item_values
+    assert trained.metrics["valid_whole_value_loss"] == pytest.approx(best, rel=1e-4)
+    assert loss(found.weight, found.slope) == pytest.approx(best, rel=1e-4)
+    assert (trained.metrics["item_values_weight"], trained.metrics["item_values_slope"]) == (found.weight, found.slope)
+    assert best < loss(0, 1) - 1e-4  # or it could not tell
+
+
+def test_without_neighbours_values_are_told_by_the_head_alone(tables, tmp_path):
+    spec = training_spec(tables, tmp_path, epochs=1, model={"item_values": False})
+    trained, _ = run(spec.model_copy(update={"export": f"{tmp_path}/export"}))
+    assert Exported.load(f"{tmp_path}/export").item_values.weight == 0
+    assert "item_values_weight" not in trained.metrics
+
+
 @pytest.mark.parametrize("stop", [8, 20])  # a step after a checkpoint, and in the last epoch
 def test_a_run_that_stopped_at_any_step_ends_with_the_weights_of_an_undisturbed_run(tables, tmp_path, undisturbed, stop):
     def interrupt(done: int, total: int) -> None:
@@ -181,7 +219,7 @@ def test_a_run_that_stopped_at_any_step_ends_with_the_weights_of_an_undisturbed_
 def test_a_finished_run_is_not_trained_again(undisturbed):
     spec, trained, _ = undisturbed
     again, lines = run(spec)
-    assert [line["step"] for line in lines] == ["resume", "transitions", "export"]
+    assert [line["step"] for line in lines] == ["resume", "transitions", "item_values", "export"]
     assert (again.steps, again.rows) == (trained.steps, trained.rows)
 
 
