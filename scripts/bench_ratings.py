@@ -7,7 +7,8 @@ CONF has explicit values. A share of its rows, drawn at random, or its first N r
 MovieLens-100k: 20000), are held out before anything reads them. The others go through the jobs: cleaning, features (none),
 sequences, training, scoring. A random split knows no time, so every user goes through them several times, as different users
 whose ratings come in different random orders; the same twentieth of the ratings comes last in each, and chooses the weights.
-What the rating head says of a held-out user and item, from their vectors, averaged over the orders, is compared with the value.
+What the rating head says of a held-out user and item, from their vectors, and what neighbours of the item say, from all that
+the user has rated, averaged over the orders, is compared with the value.
 Prints one JSON line a figure: name, value, unit, peer, peer_value, ratio, goal.
 """
 
@@ -30,11 +31,14 @@ from jobs import build_features, build_sequences, clean_events, score_users, tra
 from jobs.runtime.config import load
 from jobs.runtime.session import build_session
 from models.exported import Exported
+from models.inputs import UNKNOWN
+from models.item_values import ItemValues
 
 SEED = 0
 RMSE_GOAL, LIKE_GOAL = 0.90, 0.75
 RANK, REGULARISATION = 16, 0.1  # of ALS: usual for ratings, not searched
 VALID = 0.05  # share of the known ratings that chooses the weights
+HISTORY, SHRINKAGE = 1000, 200  # of item values: a random split has whole histories
 DAYS, DAY = 19, 86_400  # of made-up time, before the day of validation
 SETTINGS = {
     "training": {"keep_by": "value", "patience": 5, "batch_size": 32, "loss": {"value": 1.0}},
@@ -69,7 +73,7 @@ def in_orders(known: pl.DataFrame, orders: int, rng: np.random.Generator) -> pl.
     return pl.concat(parts)
 
 
-def scenario(conf: str, folder: Path, like: float | None) -> Path:
+def scenario(conf: str, folder: Path, like: float | None, orders: int) -> Path:
     """CONF over the ratings that are known."""
     given = yaml.safe_load(Path(conf).read_text())
     events = {
@@ -81,6 +85,8 @@ def scenario(conf: str, folder: Path, like: float | None) -> Path:
     changed: dict[str, Any] = {"warehouse": str(folder / "warehouse"), "source": source, "features": {}, "clean": {}}
     for section, values in SETTINGS.items():
         changed[section] = given.get(section, {}) | values
+    # Of two items as many more users seem to have rated both as there are orders.
+    changed["sequences"]["item_values"] = {"history": HISTORY, "shrinkage": SHRINKAGE * orders}
     if like is not None:
         changed["training"]["loss"] = changed["training"]["loss"] | {"like_from": like}
     path = folder / "ratings.yaml"
@@ -88,16 +94,33 @@ def scenario(conf: str, folder: Path, like: float | None) -> Path:
     return path
 
 
-def told(folder: Path, held_out: pl.DataFrame, orders: int) -> np.ndarray:
-    """What the rating head says of each row, mean over the orders: z-score or logit; NaN where user or item has no vector."""
+def told(folder: Path, known: pl.DataFrame, held_out: pl.DataFrame, orders: int) -> np.ndarray:
+    """What the model says of each row, mean over the orders: z-score or logit. Of a user or an item that has no vector the
+    rating head says 0."""
     (card,) = (folder / "warehouse" / "_models").glob("*/card.json")
     exported = Exported.load(card.parent, threads=2)
     tables = {e: pl.read_delta(str(folder / "warehouse" / f"{e}_vectors")) for e in ("user", "item")}
     items, values = vectors(held_out, "item_id", tables["item"]), []
+    near = by_neighbours(folder, exported.item_values, known, held_out)
     for number in range(orders):
         users = held_out.select(user_id=pl.format("{}/{}", "user_id", pl.lit(number)))
-        values.append(exported.values(vectors(users, "user_id", tables["user"]), items))
+        head = np.nan_to_num(exported.values(vectors(users, "user_id", tables["user"]), items))
+        values.append(exported.item_values.blended(head, near))
     return np.mean(values, axis=0)
+
+
+def by_neighbours(folder: Path, alike: ItemValues, known: pl.DataFrame, held_out: pl.DataFrame) -> np.ndarray:
+    """What the neighbours of each row's item say, (rows,) z-scores."""
+    index = pl.read_delta(str(folder / "warehouse" / "item_vocabulary")).select("item_id", "index")
+    mean, std = z_score(folder)
+    rated = known.join(index, "item_id").with_columns(z=(pl.col("value") - mean) / std)
+    pasts = rated.group_by("user_id").agg("index", "z")
+    wanted = held_out.with_row_index("n").join(index, "item_id", "left").with_columns(pl.col("index").fill_null(UNKNOWN))
+    groups = wanted.group_by("user_id").agg("n", pl.col("index").alias("wanted")).join(pasts, "user_id", "left")
+    found = np.zeros(len(held_out))
+    for rows, items, past, values in groups.select("n", "wanted", "index", "z").iter_rows():
+        found[rows] = alike.estimates(np.array(past or [], int), np.array(values or []), np.array(items))
+    return found
 
 
 def vectors(rows: pl.DataFrame, key: str, table: pl.DataFrame) -> np.ndarray:
@@ -150,22 +173,22 @@ def judge(given: argparse.Namespace, folder: Path) -> None:
     is_out = np.arange(len(rows)) < given.first if given.first else rng.random(len(rows)) < given.share
     known, held_out = rows.filter(~is_out), rows.filter(is_out)
     in_orders(known, given.orders, rng).write_parquet(folder / "known.parquet")
-    path = scenario(given.conf, folder, given.like)
+    path = scenario(given.conf, folder, given.like, given.orders)
     sets = [part for option in given.set for part in ("--set", option)]
     for job in (clean_events, build_features, build_sequences, train_model, score_users):
         code = job.main(["--config", str(path), *sets])
         if code:
             raise SystemExit(f"{job.JOB.name} ended with {code}")
-    ours, theirs, actual = told(folder, held_out, given.orders), by_als(known, held_out), held_out["value"].to_numpy()
+    ours, theirs, actual = told(folder, known, held_out, given.orders), by_als(known, held_out), held_out["value"].to_numpy()
     mean, std = z_score(folder)
     theirs = np.clip(np.where(np.isnan(theirs), mean, theirs), actual.min(), actual.max())
     if given.like is None:
-        ours = np.clip(np.nan_to_num(ours) * std + mean, actual.min(), actual.max())
+        ours = np.clip(ours * std + mean, actual.min(), actual.max())
         rmse, its = (float(np.sqrt(np.mean((found - actual) ** 2))) for found in (ours, theirs))
         figure("RMSE of held-out values", rmse, "rating", RMSE_GOAL, "Spark ALS", its)
         return
     liked = actual >= given.like
-    right, its = (float(np.mean(found == liked)) for found in (np.nan_to_num(ours) > 0, theirs >= given.like - 0.5))
+    right, its = (float(np.mean(found == liked)) for found in (ours > 0, theirs >= given.like - 0.5))
     figure("held-out likes told right", right, "share", LIKE_GOAL, "Spark ALS", its, right / its)
 
 
