@@ -6,6 +6,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from features.order import with_positions
+from features.scaling import scale, z_scores
 from features.sequences import keep_types
 from features.sequences_config import SequencesConfig
 from features.splits import SPLITS, with_split
@@ -34,6 +35,26 @@ def last_items(events: DataFrame, items: DataFrame, count: int) -> DataFrame:
     indexed = newest.join(items.select("item_id", "index"), "item_id", "left").withColumn("index", known("index"))
     in_order = F.sort_array(F.collect_list(F.struct("position", "index")), asc=False)
     return indexed.groupBy("user_id").agg(in_order.alias("last")).select("user_id", F.col("last.index").alias("last"))
+
+
+def given_values(events: DataFrame, items: DataFrame, statistics: DataFrame) -> DataFrame:
+    """`user_id`, `rated` (array<int>), the indices of the items of a user's events that have a value, the oldest first, and
+    `values` (array<float>), their z-scores.
+
+    Args:
+        events: user_id, item_id, value, event_time, tie_order; of the types that enter sequences.
+        items: item_vocabulary; items that it lacks are left out.
+        statistics: with the owner `sequences`; where it has no value, no user has one.
+    """
+    fitted = z_scores(statistics, "sequences")
+    valued = events.where(F.col("value").isNotNull() & F.lit("value" in fitted)).withColumn("z", scale("value", fitted))
+    event = F.struct("event_time", "tie_order", "index", "z")
+    whole = (
+        valued.join(items.select("item_id", "index"), "item_id")
+        .groupBy("user_id")
+        .agg(F.sort_array(F.collect_list(event)).alias("all"))
+    )
+    return whole.select("user_id", F.col("all.index").alias("rated"), F.col("all.z").alias("values"))
 
 
 def histories(events: DataFrame, items: DataFrame, config: SequencesConfig) -> DataFrame:

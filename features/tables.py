@@ -376,6 +376,14 @@ RECOMMENDATIONS = Table(
         ),
         Column("source", "string", "model, popular_in_segment or popular"),
         Column(
+            "value",
+            "double",
+            "what the user would give the item, in the unit of the source's values, or, of a model with training.loss.like_from, the "
+            "probability that it is at least that; null: the source has no explicit values, training.loss.value is 0, or it is no item "
+            "of the model",
+            True,
+        ),
+        Column(
             "because_item_id",
             "string",
             "item of the user's past that is the most similar to this one by item_neighbours; null: none is its neighbour",

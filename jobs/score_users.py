@@ -23,15 +23,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from features.content import with_user_content
 from features.declared_tables import model_features
 from features.errors import NoInputError
 from features.fallbacks import fallback_chains, with_fallbacks, without_candidates
-from features.histories import last_items, seen_items
+from features.histories import given_values, last_items, seen_items
 from features.popularity import keep_before, popular, popular_in_segment
+from features.scaling import z_scores
 from features.sequences import keep_types, latest_windows
 from features.vocabularies import FIRST, Vocabularies
 from jobs.runtime.job import Job, Run
@@ -52,6 +53,7 @@ class Scoring:
     items: DataFrame  # item_vocabulary
     trained: Trained
     model: str  # name of the shipped model
+    statistics: DataFrame  # as the model was trained with
 
     @property
     def partition(self) -> dict[str, str | datetime.date]:
@@ -63,7 +65,8 @@ def build(run: Run) -> None:
     listed = catalogue(run, trained)
     past = keep_before(run.read("events"), as_of)
     model = ship(run.spark, trained.folder, listed.vectors, likeness(run, listed))
-    scoring = Scoring(run, as_of, past, run.read("item_vocabulary"), trained, model)
+    statistics = as_trained(run, trained, "statistics")
+    scoring = Scoring(run, as_of, past, run.read("item_vocabulary"), trained, model, statistics)
     run.count("item_vectors", _write_vectors(scoring, "item", _item_vectors(run, listed)))
     run.count("user_vectors", _write_vectors(scoring, "user", _user_vectors(scoring)))
     _recommend(scoring, candidates=len(listed.item_ids) - FIRST)
@@ -86,7 +89,7 @@ def _user_vectors(scoring: Scoring) -> DataFrame:
         scoring.past,
         run.read("user_features"),
         Vocabularies(*(run.read(name) for name in vocabularies)),
-        as_trained(run, scoring.trained, "statistics"),
+        scoring.statistics,
         run.config.sequences,
         scoring.as_of,
     )
@@ -115,10 +118,11 @@ def _encoder(model: str) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.Rec
 def _recommend(scoring: Scoring, candidates: int) -> None:
     run = scoring.run
     users = _all_users(scoring).persist()
-    warm, cold = users.where("vector IS NOT NULL"), users.where("vector IS NULL").drop("vector")
+    warm, cold = users.where("vector IS NOT NULL"), users.where("vector IS NULL").drop("vector", "rated", "values")
     chains = _chains(scoring, cold).persist()
     k = run.config.scoring.top_k
-    ranked = _by_model(warm, scoring.model, k).unionByName(with_fallbacks(cold, chains, k), allowMissingColumns=True)
+    by_model = _by_model(warm, scoring.model, k).withColumn("value", _in_units(scoring))
+    ranked = by_model.unionByName(with_fallbacks(cold, chains, k), allowMissingColumns=True)
     because = scoring.items.select(F.col("item_id").alias("because_item_id"), F.col("index").alias("because"))
     named = ranked.join(F.broadcast(scoring.items), "index").join(F.broadcast(because), "because", "left")
     rows = named.withColumns({"date": F.lit(scoring.as_of), "model_id": F.lit(scoring.trained.model_id)})
@@ -128,16 +132,30 @@ def _recommend(scoring: Scoring, candidates: int) -> None:
 
 def _all_users(scoring: Scoring) -> DataFrame:
     """Everyone in `users` or with an event before the day: `user_id`, `segment`, `vector` (null: none), `past`, the items of
-    their events, `seen`, those of them that are left out, and `last`, those of the last events."""
+    their events, `seen`, those of them that are left out, `last`, those of the last events, and `rated` and `values`, what they
+    gave items."""
     run = scoring.run
     listed = run.read("users").select("user_id", "segment")
     everyone = listed.select("user_id").union(scoring.past.select("user_id")).distinct()
     vectors = run.read("user_vectors").where(equals(**scoring.partition)).select("user_id", "vector")
     past, none = seen_items(scoring.past, scoring.items).withColumnRenamed("seen", "past"), F.array().cast("array<int>")
     joined = everyone.join(listed, "user_id", "left").join(vectors, "user_id", "left").join(past, "user_id", "left")
-    newest = last_items(keep_types(scoring.past, run.config.sequences), scoring.items, LAST)
-    known = joined.join(newest, "user_id", "left").withColumn("past", F.coalesce("past", none))
+    events = keep_types(scoring.past, run.config.sequences)
+    newest = last_items(events, scoring.items, LAST)
+    values = given_values(events, scoring.items, scoring.statistics)
+    known = joined.join(newest, "user_id", "left").join(values, "user_id", "left")
+    known = known.withColumn("past", F.coalesce("past", none))
     return known.withColumn("seen", F.col("past") if run.config.scoring.leaves_out_seen else none)
+
+
+def _in_units(scoring: Scoring) -> Column:
+    """What the model tells of a value, as column `value` of recommendations."""
+    score, card = z_scores(scoring.statistics, "sequences").get("value"), scoring.trained.exported.card
+    if score is None or not card.get("tells_values", True):
+        return F.lit(None).cast("double")
+    if card.get("like_score") is not None:
+        return 1 / (1 + F.exp(-F.col("told")))
+    return F.col("told") * score.std + score.mean
 
 
 def _chains(scoring: Scoring, cold: DataFrame) -> DataFrame:
@@ -150,16 +168,18 @@ def _chains(scoring: Scoring, cold: DataFrame) -> DataFrame:
 
 
 def _by_model(users: DataFrame, model: str, k: int) -> DataFrame:
-    """`user_id`, `rank`, `index`, `score`, `source` of the best items, and why: `because` (index)
-    and the three similarities, null where there is nothing to compare."""
-    pairs = users.select("user_id", "vector", "seen", "past", "last").mapInArrow(_ranker(model, k), _RANKED)
+    """`user_id`, `rank`, `index`, `score`, `source` of the best items, what is `told` of their values, and why: `because`
+    (index) and the three similarities, null where there is nothing to compare."""
+    columns = ("user_id", "vector", "seen", "past", "last", "rated", "values")
+    pairs = users.select(*columns).mapInArrow(_ranker(model, k), _RANKED)
     similarities = {name: F.when(~F.isnan(name), F.col(name)).cast("double") for name in _SIMILARITIES}
     return pairs.where(F.col("index") >= FIRST).withColumns({**similarities, "source": F.lit("model")})
 
 
 _SIMILARITIES = ("because_similarity", "category_similarity", "content_similarity")
 _RANKED = (
-    f"user_id string, rank int, index int, score double, because int, {', '.join(f'{name} float' for name in _SIMILARITIES)}"
+    "user_id string, rank int, index int, score double, told double, because int, "
+    f"{', '.join(f'{name} float' for name in _SIMILARITIES)}"
 )
 
 
@@ -170,12 +190,15 @@ def _ranker(model: str, k: int) -> Callable[[Iterable[pa.RecordBatch]], Iterator
                 vectors = np.stack(ragged(batch.column("vector")))
                 last = padded(ragged(batch.column("last")))
                 items, scores = shipped(model).best_items(vectors, last, k, ragged(batch.column("seen")))
+                pasts = list(zip(ragged(batch.column("rated")), ragged(batch.column("values")), strict=True))
+                told = shipped(model).values(vectors, items, pasts)
                 reasons = [shipped_likeness(model).reasons(*of) for of in zip(ragged(batch.column("past")), items, strict=True)]
                 columns = {
                     "user_id": batch.column("user_id").take(pa.array(np.repeat(np.arange(len(items)), items.shape[1]))),
                     "rank": np.tile(np.arange(1, items.shape[1] + 1, dtype=np.int32), len(items)),
                     "index": items.astype(np.int32).ravel(),
                     "score": scores.astype(np.float64).ravel(),
+                    "told": told.astype(np.float64).ravel(),
                     **{n: np.concatenate([getattr(r, n) for r in reasons]) for n in ("because", *_SIMILARITIES)},
                 }
                 yield pa.RecordBatch.from_pydict(columns)

@@ -86,13 +86,20 @@ class ItemValues:
         known = np.where(items < len(self.biases), items, PADDING)
         return (self.biases[known] + bias + self._mean(rated, left - bias, known)).astype(np.float32)
 
-    def estimate_each(self, pasts: Sequence[Past], items: np.ndarray) -> np.ndarray:
-        """(n,) float32, what neighbours say that each of n users would give one item; see `estimates`."""
-        found = [self.estimates(*past, items[[n]]) for n, past in enumerate(pasts)]
-        return np.concatenate(found) if found else np.zeros(0, np.float32)
+    def estimates_of_users(self, pasts: Sequence[Past], items: np.ndarray) -> np.ndarray:
+        """What neighbours say that n users would give k items each, (n, k) float32; see `estimates`.
+
+        Args:
+            pasts: n of them.
+            items: (n, k) int.
+        """
+        found = np.zeros(items.shape, np.float32)
+        for row, past, wanted in zip(found, pasts, items, strict=True):
+            row[:] = self.estimates(*past, wanted)
+        return found
 
     def blended(self, predicted: np.ndarray, estimates: np.ndarray) -> np.ndarray:
-        """What the head says (n,), z-scores or logits, together with estimates (n,)."""
+        """What the head says, z-scores or logits, together with estimates of the same shape."""
         if not self.weight:
             return predicted
         says = self.slope * (estimates - self.threshold)

@@ -71,15 +71,20 @@ class Scorer:
         return self.exported.transitions.on_top_of(products(vectors, self.items), last)
 
     def values(self, vectors: np.ndarray, items: np.ndarray, pasts: Sequence[Past]) -> np.ndarray:
-        """What users would give one item each, (n,) float32: z-scores or logits, see Exported.values.
+        """What n users would give k items each, (n, k) float32: z-scores or logits, see Exported.values.
 
         Args:
             vectors: (n, dim).
-            items: (n,) int.
+            items: (n, k) int.
             pasts: n of them.
         """
-        predicted, alike = self.exported.values(vectors, self.items[items]), self.exported.item_values
-        return alike.blended(predicted, alike.estimate_each(pasts, items)) if alike.weight else predicted
+        predicted, alike = np.empty(items.shape, np.float32), self.exported.item_values
+        for start in range(0, len(items), _ROWS):
+            block = slice(start, start + _ROWS)
+            wanted = items[block]
+            users = np.repeat(vectors[block], wanted.shape[1], axis=0)  # (rows * k, dim)
+            predicted[block] = self.exported.values(users, self.items[wanted.ravel()]).reshape(wanted.shape)
+        return alike.blended(predicted, alike.estimates_of_users(pasts, items)) if alike.weight else predicted
 
     def best_items(
         self, vectors: np.ndarray, last: np.ndarray, k: int, seen: Sequence[np.ndarray]

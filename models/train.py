@@ -279,6 +279,7 @@ class TrainingRun:
             "seed": self._spec.training.seed,
             "steps": steps,
             "like_score": self._spec.like_score,
+            "tells_values": self._spec.training.loss.value > 0,
         }
         Path(folder).parent.mkdir(parents=True, exist_ok=True)
         whole = Recommender(self._spec.model, self._spec.sizes)  # executors compute in float32, whatever training did

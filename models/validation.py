@@ -161,7 +161,7 @@ class Validation:
         row, place = _valued(batch)
         predicted = self._values(batch, self._states_of(batch, vectors), vectors, row, place)
         pasts = [(batch["item_ids"][r, :p], batch["values"][r, :p]) for r, p in zip(row, place + 1, strict=True)]
-        estimates = choices[0].estimate_each(pasts, batch["targets"][row, place])
+        estimates = choices[0].estimates_of_users(pasts, batch["targets"][row, place, None])[:, 0]
         return np.array([self._loss(batch, row, place, choice.blended(predicted, estimates)) for choice in choices])
 
     def _states_of(self, batch: Batch, vectors: tf.Tensor) -> np.ndarray:

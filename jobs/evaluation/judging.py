@@ -113,7 +113,7 @@ def _judge_part(
 def _value_errors(
     scorer: Scorer, users: np.ndarray, items: np.ndarray, pasts: Sequence[Past], actual: np.ndarray
 ) -> np.ndarray:
-    predicted, like = scorer.values(users, items, pasts), scorer.exported.card.get("like_score")
+    predicted, like = scorer.values(users, items[:, None], pasts)[:, 0], scorer.exported.card.get("like_score")
     return predicted - actual if like is None else (predicted > 0) != (actual >= like - 1e-5)  # float32 z-scores
 
 

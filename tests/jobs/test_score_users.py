@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from models.transformer import Recommender
 from tests.contents import contents, differences
 from tests.jobs import tiny_warehouse as tw
 from tests.jobs.tiny_warehouse import Tiny
+from tests.models.examples import estimate_by_loop
 
 AS_OF = datetime.date(2026, 3, 9)  # the day after the last event
 ITEMS = [f"i{n}" for n in range(8)]
@@ -42,6 +44,7 @@ KNOWN_OF = {
 }
 TABLES = ("item_vectors", "user_vectors", "recommendations")
 TOP_K = 3
+VALUES = (1.0, -0.75, 0.5, -1.0, 0.25)  # z-scores
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +127,56 @@ def test_a_recommendation_says_what_it_has_in_common_with_the_past(scored: Tiny)
     row = next(r for r in _lists(scored)["u1"] if r["item_id"] == "i6")
     assert (row["category_similarity"], row["content_similarity"]) == pytest.approx((by_category, by_content))
     assert {r["category_similarity"] for r in _lists(scored)["cold_young"]} == {None}  # popular: nothing was compared
+
+
+@pytest.fixture
+def valued(tiny: Tiny) -> Tiny:
+    """Events of all but u3 have values, whose z-scores are those of VALUES."""
+    rows = [row.asDict() for row in tiny.table("events").orderBy("user_id", "event_time").collect()]
+    for row, z in zip(rows, itertools.cycle(VALUES)):
+        row["value"] = None if row["user_id"] == "u3" else 3.5 + 1.5 * z
+    tiny.write("events", rows)
+    fitted = {"owner": "sequences", "column": "value", "group": "", "label": None, "fitted_until": tw.DAY0}
+    score = [fitted | {"statistic": s, "number": n} for s, n in (("mean", 3.5), ("std", 1.5))]
+    tiny.write("statistics", [*[row.asDict() for row in tiny.table("statistics").collect()], *score])
+    return tiny
+
+
+def _told(tiny: Tiny, model: Recommender) -> dict[tuple[str, str], float]:
+    """What head and neighbours say of each recommended item, one by one."""
+    rows = [row.asDict() for row in tiny.table("events").orderBy("user_id", "event_time").collect()]
+    users, items, alike, told = _vectors(tiny, "user"), _vectors(tiny, "item"), tw.values_of(FIRST + len(ITEMS)), {}
+    for user, item in ((u, r["item_id"]) for u, listed in _lists(tiny).items() for r in listed if r["source"] == "model"):
+        past = [
+            (FIRST + ITEMS.index(r["item_id"]), (r["value"] - 3.5) / 1.5) for r in rows if r["user_id"] == user and r["value"]
+        ]
+        head = model.values(users[user][None], items[item][None]).numpy()[0]
+        told[user, item] = 0.75 * head + 0.25 * estimate_by_loop(alike, past, FIRST + ITEMS.index(item))
+    return told
+
+
+def _values(tiny: Tiny) -> dict[tuple[str, str], float]:
+    return {(u, r["item_id"]): r["value"] for u, listed in _lists(tiny).items() for r in listed if r["value"] is not None}
+
+
+def test_a_recommendation_says_what_the_user_would_give_the_item(valued: Tiny) -> None:
+    model = tw.with_model(valued, "m1", seed=8)
+    assert score_users.main(["--config", valued.conf]) == 0
+    told = _told(valued, model)
+    assert _values(valued) == {pair: pytest.approx(3.5 + 1.5 * z, rel=1e-4) for pair, z in told.items()}
+    assert {user for user, _ in told} == {"u1", "u2", "u3"}
+
+
+def test_of_a_model_of_likes_it_is_a_probability(valued: Tiny) -> None:
+    model = tw.with_model(valued, "m1", seed=8, like_score=0.2)
+    assert score_users.main(["--config", valued.conf]) == 0
+    assert _values(valued) == {p: pytest.approx(1 / (1 + np.exp(-x)), rel=1e-4) for p, x in _told(valued, model).items()}
+
+
+def test_a_model_that_has_not_learnt_values_tells_none(valued: Tiny, scored: Tiny) -> None:
+    tw.with_model(valued, "m1", seed=8, tells_values=False)
+    assert score_users.main(["--config", valued.conf]) == 0
+    assert _values(valued) == _values(scored) == {}  # nor does one of a source without values
 
 
 def test_every_user_is_accounted_for(scored: Tiny) -> None:

@@ -201,8 +201,8 @@ def content_of(tiny: Tiny) -> ItemContent:
     )
 
 
-def with_model(tiny: Tiny, model_id: str = "m1", seed: int = 7) -> Recommender:
-    """Exports an untrained model and adds its row to `models`; returns it, to compare with."""
+def with_model(tiny: Tiny, model_id: str = "m1", seed: int = 7, **card: Any) -> Recommender:
+    """Exports an untrained model with a card and adds its row to `models`; returns it, to compare with."""
     content = content_of(tiny)
     sizes = Sizes(
         items=len(content.train_events), categories=4, event_types=3, user_features=1, item_numbers=4,
@@ -212,7 +212,9 @@ def with_model(tiny: Tiny, model_id: str = "m1", seed: int = 7) -> Recommender:
     folder = tiny.root / "exports" / model_id
     folder.parent.mkdir(exist_ok=True)
     sample = {name: np.array([values]) for name, values in history([2, 3], MAX_LENGTH).items()}
-    export_model(model, content, transitions_of(sizes.items), values_of(sizes.items), folder, sample, {"model_id": model_id})
+    export_model(
+        model, content, transitions_of(sizes.items), values_of(sizes.items), folder, sample, {"model_id": model_id, **card}
+    )
     row = {
         "model_id": model_id, "created_at": DAY0 + datetime.timedelta(days=seed), "config": "{}", "config_hash": "0",
         "code_version": "0", "inputs": {n: tiny.version(n) for n in ("item_content", "statistics", "sequences")},

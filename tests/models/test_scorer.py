@@ -72,15 +72,17 @@ def test_a_user_vector_is_the_models_state_at_the_newest_event(model: Recommende
 
 
 def test_a_value_is_told_by_the_head_and_by_neighbours_of_the_item(scorer: Scorer) -> None:
-    vectors, items = RNG.normal(size=(3, 8)).astype(np.float32), np.array([2, 5, 8])
+    vectors, items = RNG.normal(size=(3, 8)).astype(np.float32), np.array([[2, 5], [5, 3], [8, 6]])
     pasts = [
         (np.array([3, 4]), np.array([1.0, -0.5])),
         (np.array([2, 3, 7]), np.array([0.0, 2.0, 1.0])),
         (np.zeros(0, int),) * 2,
     ]
-    head = scorer.exported.values(vectors, scorer.items[items])
-    near = [estimate_by_loop(VALUES, list(zip(*past, strict=True)), item) for past, item in zip(pasts, items, strict=True)]
-    assert scorer.values(vectors, items, pasts) == pytest.approx(0.75 * head + 0.25 * np.array(near), abs=1e-5)
+    found = scorer.values(vectors, items, pasts)
+    for row, vector, wanted, past in zip(found, vectors, items, pasts, strict=True):
+        head = scorer.exported.values(np.stack([vector, vector]), scorer.items[wanted])
+        near = [estimate_by_loop(VALUES, list(zip(*past, strict=True)), item) for item in wanted]
+        assert row == pytest.approx(0.75 * head + 0.25 * np.array(near), abs=1e-5)
 
 
 def test_item_vectors_are_mapped_not_read(scorer: Scorer) -> None:
