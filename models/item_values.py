@@ -1,13 +1,14 @@
 """What the neighbours of an item say about its value, beside what the network says.
 
 A user who rated items that others rate like this one will rate it like them: vectors of a few dozen numbers learn the broad
-taste that is behind it, and not the pairs. So the value of an item, as z-score, is
+taste that is behind it, and not the pairs. Two opinions, as z-scores:
 
-    (1 - weight) * rating head + weight * (biases of item and user + mean over the neighbours that the user gave a value)
+    biases       that of the item plus that of the user
+    neighbours   the mean of what is left, without biases, of the values that the user gave to the item's neighbours, each
+                 weighed by its similarity squared
 
-where the mean is that of what is left of those values without biases, each weighed by the square of its similarity. Of a
-model of likes, whose head gives a logit, the second part is its distance from `threshold` times `slope`. Validation chooses
-`weight`, of which 0 leaves the network alone, and `slope`, once the network is trained.
+How much these and the rating head count for in the value that is told (models.blend), validation says once the network is
+trained.
 
 Reference: Koren 2010, https://doi.org/10.1145/1644873.1644874
 """
@@ -21,15 +22,14 @@ from typing import Self
 
 import numpy as np
 
+from models.blend import HEAD_ALONE, Weights, blended
 from models.inputs import FIRST, PADDING
 
 FILE = "item_values.npz"
-WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # validation chooses from these
-SLOPES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)  # and from these, logits of one standard deviation
 DAMPING = 5  # values of the mean that are added to those of a user, as in the table to those of an item
-DOUBT = 0.005  # similarity squared of one more neighbour, of whom nothing is left without biases
+DOUBT = 0.05  # similarity squared of one more neighbour, of whose value nothing is left without biases
 
-Past = tuple[np.ndarray, np.ndarray]  # items and values of a user's events, as of ItemValues.estimates
+Past = tuple[np.ndarray, np.ndarray]  # items and values of a user's events, as of ItemValues.opinions
 
 
 @dataclass(frozen=True)
@@ -40,17 +40,13 @@ class ItemValues:
     neighbours    (items, top) int32, indices of items that get like values, the most similar first; PADDING at the end, top at
                   least 1
     similarities  (items, top) float32, of the table item_values; 0 at padding
-    weight        0 to 1, of what neighbours say
-    slope         logits of one standard deviation; 1 where values are told as z-scores
-    threshold     z-score from which on an item is liked; 0 where values are told as z-scores
+    weights       of the rating head, of biases, of neighbours, and a constant, as of models.blend
     """
 
     biases: np.ndarray
     neighbours: np.ndarray
     similarities: np.ndarray
-    weight: float = 0.0
-    slope: float = 1.0
-    threshold: float = 0.0
+    weights: Weights = HEAD_ALONE
 
     @classmethod
     def none(cls, items: int) -> Self:
@@ -60,19 +56,17 @@ class ItemValues:
     @classmethod
     def load(cls, folder: str | Path) -> Self:
         with np.load(Path(folder) / FILE) as arrays:
-            fitted = {name: float(arrays[name]) for name in ("weight", "slope", "threshold")}
-            return cls(arrays["biases"], arrays["neighbours"], arrays["similarities"], **fitted)
+            a, b, c, d = arrays["weights"].tolist()
+            return cls(arrays["biases"], arrays["neighbours"], arrays["similarities"], (a, b, c, d))
 
     def save(self, folder: str | Path) -> None:
         np.savez(Path(folder) / FILE, **{name: np.asarray(value) for name, value in vars(self).items()})
 
-    def choices(self, like_score: float | None) -> list[Self]:
-        """What validation chooses from, the network alone first; `like_score` is None where values are told as z-scores."""
-        slopes, threshold = ((1.0,), 0.0) if like_score is None else (SLOPES, like_score)
-        return [replace(self, weight=weight, slope=slope, threshold=threshold) for weight in WEIGHTS for slope in slopes]
+    def fitted(self, weights: Weights) -> Self:
+        return replace(self, weights=weights)
 
-    def estimates(self, past: np.ndarray, values: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """What neighbours say that a user would give items, (n,) float32 z-scores.
+    def opinions(self, past: np.ndarray, values: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Biases and neighbours of items for one user, (n, 2) float32 z-scores.
 
         Args:
             past: (m,) int, items of the user's events, the oldest first. Those that the table does not know say nothing.
@@ -84,26 +78,28 @@ class ItemValues:
         left = values[given][::-1][newest] - self.biases[rated]  # (different items of the past,)
         bias = left.sum() / (len(left) + DAMPING)
         known = np.where(items < len(self.biases), items, PADDING)
-        return (self.biases[known] + bias + self._mean(rated, left - bias, known)).astype(np.float32)
+        return np.stack([self.biases[known] + bias, self._mean(rated, left - bias, known)], axis=1).astype(np.float32)
 
-    def estimates_of_users(self, pasts: Sequence[Past], items: np.ndarray) -> np.ndarray:
-        """What neighbours say that n users would give k items each, (n, k) float32; see `estimates`.
+    def opinions_of_users(self, pasts: Sequence[Past], items: np.ndarray) -> np.ndarray:
+        """Biases and neighbours of k items for each of n users, (n, k, 2) float32; see `opinions`.
 
         Args:
             pasts: n of them.
             items: (n, k) int.
         """
-        found = np.zeros(items.shape, np.float32)
+        found = np.zeros((*items.shape, 2), np.float32)
         for row, past, wanted in zip(found, pasts, items, strict=True):
-            row[:] = self.estimates(*past, wanted)
+            row[:] = self.opinions(*past, wanted)
         return found
 
-    def blended(self, predicted: np.ndarray, estimates: np.ndarray) -> np.ndarray:
-        """What the head says, z-scores or logits, together with estimates of the same shape."""
-        if not self.weight:
-            return predicted
-        says = self.slope * (estimates - self.threshold)
-        return ((1 - self.weight) * predicted + self.weight * says).astype(np.float32)
+    def told(self, head: np.ndarray, pasts: Sequence[Past], items: np.ndarray) -> np.ndarray:
+        """The values that n users would give k items each, (n, k) float32: z-scores, or logits of a model of likes.
+
+        Args:
+            head: (n, k), what the rating head says.
+            pasts, items: as of `opinions_of_users`.
+        """
+        return head if self.weights == HEAD_ALONE else blended(head, self.opinions_of_users(pasts, items), self.weights)
 
     def _mean(self, rated: np.ndarray, left: np.ndarray, items: np.ndarray) -> np.ndarray:
         """(n,) means of `left` over the neighbours of each item that are among `rated`, which is sorted."""

@@ -78,13 +78,13 @@ class Scorer:
             items: (n, k) int.
             pasts: n of them.
         """
-        predicted, alike = np.empty(items.shape, np.float32), self.exported.item_values
+        head = np.empty(items.shape, np.float32)
         for start in range(0, len(items), _ROWS):
             block = slice(start, start + _ROWS)
             wanted = items[block]
             users = np.repeat(vectors[block], wanted.shape[1], axis=0)  # (rows * k, dim)
-            predicted[block] = self.exported.values(users, self.items[wanted.ravel()]).reshape(wanted.shape)
-        return alike.blended(predicted, alike.estimates_of_users(pasts, items)) if alike.weight else predicted
+            head[block] = self.exported.values(users, self.items[wanted.ravel()]).reshape(wanted.shape)
+        return self.exported.item_values.told(head, pasts, items)
 
     def best_items(
         self, vectors: np.ndarray, last: np.ndarray, k: int, seen: Sequence[np.ndarray]

@@ -265,7 +265,8 @@ class TrainingRun:
             return item_values, {}
         self._watchdog.beat("item values")
         item_values, metrics = self._validation.weigh_values(item_values, self._watchdog)
-        metrics = {"item_values_weight": item_values.weight, "item_values_slope": item_values.slope, **metrics}
+        names = ("value_of_head", "value_of_biases", "value_of_neighbours", "value_constant")
+        metrics = {**dict(zip(names, item_values.weights, strict=True)), **metrics}
         self._log("item_values", **metrics)
         return item_values, metrics
 

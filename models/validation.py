@@ -6,13 +6,14 @@ alone. The sums stay apart by lane until then: the metrics do not depend on how 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 
 import numpy as np
 import tensorflow as tf
 
 from models.batches import Prefetched, lane_batches
+from models.blend import TERMS, Told, fit
 from models.cluster import Cluster
 from models.delta_log import TableFile
 from models.file_plan import plan_epoch
@@ -29,6 +30,8 @@ from models.watchdog import Watchdog
 
 CUTOFF = 10
 NDCG, HR, VALUE_LOSS = f"valid_ndcg@{CUTOFF}", f"valid_hr@{CUTOFF}", "valid_value_loss"
+WHOLE_VALUE_LOSS = "valid_whole_value_loss"  # of neighbours and head together
+_VALUED = ("targets", "target_values", "target_value_weights")
 CHUNK_SCORES = 1 << 22  # scores that exist at once: 16 MB
 WEIGHED = 25_000  # targets that transitions are weighed on, which ranks each of them by every choice
 
@@ -95,53 +98,49 @@ class Validation:
         return transitions, {"transition_reach": float(reach), **metrics}
 
     def weigh_values(self, item_values: ItemValues, watchdog: Watchdog) -> tuple[ItemValues, dict[str, float]]:
-        """The item values with the weight (and slope, of likes) that tell the values of the split best beside the model as it
-        is, the first of equals, and the mean loss of values then; with weight 0 and no metrics where there are none."""
-        choices = item_values.choices(self._objective.like_score)
-        sums = self._over_lanes(watchdog, (len(choices), 2), lambda batch, vectors: self._judge_values(batch, vectors, choices))
-        best = int(np.argmin(sums[:, 0]))
-        loss, values = sums[best]
-        return choices[best], {"valid_whole_value_loss": loss / values} if values else {}
+        """The item values with the weights that tell the values of the split best beside the model as it is, and the mean loss
+        of values then; as they are and no metrics where there are none."""
+        lanes, like_score = self._cluster.lanes(self._plan.lanes), self._objective.like_score
+        parts: dict[int, list[Told]] = {lane: [] for lane in lanes}
+        for lane, batch, vectors in self._batches(watchdog):
+            parts[lane].append(self._told(batch, vectors, item_values))
+
+        def terms(weights: np.ndarray) -> np.ndarray:
+            sums = np.zeros((self._plan.lanes, TERMS))
+            for lane, told in parts.items():
+                sums[lane] = sum(part.terms(weights, like_score) for part in told)
+            return self._cluster.sum(tf.constant(sums)).numpy().sum(axis=0)
+
+        weights, loss, values = fit(terms)
+        return (item_values.fitted(weights), {WHOLE_VALUE_LOSS: loss / values}) if values else (item_values, {})
 
     def _sums(self, watchdog: Watchdog, choices: Sequence[Transitions | None] = (None,), enough: float = np.inf) -> np.ndarray:
         """(choices, 5) float64 over the lanes of all workers: sum of NDCG, of hits, and number of targets (at least 1); sum of
         the loss of values, and their number. A lane ends with its share of `enough` targets."""
-        share = enough / self._plan.lanes
-        total = self._over_lanes(
-            watchdog,
-            (len(choices), 5),
-            lambda batch, vectors: self._judge(batch, vectors, choices),
-            lambda sums: sums[0, 2] >= share,
-        )
+        lanes, share = self._cluster.lanes(self._plan.lanes), enough / self._plan.lanes
+        sums = np.zeros((self._plan.lanes, len(choices), 5))
+        with closing(self._batches(watchdog)) as batches:
+            for lane, batch, vectors in batches:
+                if sums[lane, 0, 2] < share:
+                    sums[lane] += self._judge(batch, vectors, choices)
+                elif (sums[lanes, 0, 2] >= share).all():
+                    break
+        total = self._cluster.sum(tf.constant(sums)).numpy().sum(axis=0)
         total[:, 2] = np.maximum(total[:, 2], 1)
         return total
 
-    def _over_lanes(
-        self,
-        watchdog: Watchdog,
-        shape: tuple[int, int],
-        judge: Callable[[Batch, tf.Tensor], np.ndarray],
-        ends: Callable[[np.ndarray], bool] = lambda sums: False,
-    ) -> np.ndarray:
-        """What `judge` says of each batch and the vectors of items (items, dim), summed over the lanes of all workers: float64
-        of `shape`. A lane ends once `ends` says so of its sums."""
-        lanes = self._cluster.lanes(self._plan.lanes)
-        sums = np.zeros((self._plan.lanes, *shape))
-        vectors = self._model.item_vectors(self._content)
+    def _batches(self, watchdog: Watchdog) -> Generator[tuple[int, Batch, tf.Tensor]]:
+        """Each lane of this worker with its next batch, and the vectors of items (items, dim), to the end of the split."""
+        lanes, vectors = self._cluster.lanes(self._plan.lanes), self._model.item_vectors(self._content)
         with closing(Prefetched(lambda: lane_batches(self._plan, lanes, self._model.sizes))) as stream:
             for number, batches in enumerate(stream):
                 for lane, batch in zip(lanes, batches, strict=True):
-                    if not ends(sums[lane]):
-                        sums[lane] += judge(batch, vectors)
+                    yield lane, batch, vectors
                 watchdog.beat(f"validation step {number}")
-                if all(ends(sums[lane]) for lane in lanes):
-                    break
-        return self._cluster.sum(tf.constant(sums)).numpy().sum(axis=0)
 
     def _judge(self, batch: Batch, vectors: tf.Tensor, choices: Sequence[Transitions | None]) -> np.ndarray:
-        all_states = self._states_of(batch, vectors)
         row, place = np.nonzero(batch["weights"] > 0)  # n of them
-        states = all_states[row, place]  # (n, dim)
+        states = self._states_at(batch, vectors, row, place)
         targets, last = batch["targets"][row, place], last_items(batch["item_ids"], row, place)
         until = place * 0 if self._rank_seen else place + 1
         seen = [batch["item_ids"][r, :p] for r, p in zip(row, until, strict=True)]
@@ -153,35 +152,29 @@ class Validation:
             for sums, found in zip(total, _with_each(product, choices, last[part]), strict=True):
                 _, masked = ranks(found, targets[part], seen[part])
                 sums[:3] += [ndcg(masked, CUTOFF).sum(), hit_rate(masked, CUTOFF).sum(), len(masked)]
-        row, place = _valued(batch)
-        total[:, 3:] = self._loss(batch, row, place, self._values(batch, all_states, vectors, row, place))
+        total[:, 3:] = self._value_sums(states, vectors, *[batch[name][row, place] for name in _VALUED])
         return total
 
-    def _judge_values(self, batch: Batch, vectors: tf.Tensor, choices: Sequence[ItemValues]) -> np.ndarray:
-        row, place = _valued(batch)
-        predicted = self._values(batch, self._states_of(batch, vectors), vectors, row, place)
+    def _value_sums(
+        self, states: np.ndarray, vectors: tf.Tensor, targets: np.ndarray, actual: np.ndarray, weights: np.ndarray
+    ) -> tuple[float, float]:
+        valued = (weights > 0) & (targets >= FIRST)
+        if not valued.any():
+            return 0.0, 0.0
+        predicted = self._model.values(states[valued], tf.gather(vectors, targets[valued]))
+        loss = self._objective.value(predicted, tf.constant(actual[valued]), tf.constant(weights[valued]))
+        return float(loss), float(weights[valued].sum())
+
+    def _told(self, batch: Batch, vectors: tf.Tensor, item_values: ItemValues) -> Told:
+        row, place = np.nonzero((batch["target_value_weights"] > 0) & (batch["targets"] >= FIRST))
+        targets, actual, weights = (batch[name][row, place] for name in _VALUED)
+        head = self._model.values(self._states_at(batch, vectors, row, place), tf.gather(vectors, targets)).numpy()
         pasts = [(batch["item_ids"][r, :p], batch["values"][r, :p]) for r, p in zip(row, place + 1, strict=True)]
-        estimates = choices[0].estimates_of_users(pasts, batch["targets"][row, place, None])[:, 0]
-        return np.array([self._loss(batch, row, place, choice.blended(predicted, estimates)) for choice in choices])
+        return Told(head, item_values.opinions_of_users(pasts, targets[:, None])[:, 0], actual, weights)
 
-    def _states_of(self, batch: Batch, vectors: tf.Tensor) -> np.ndarray:
-        """(batch, length, dim)."""
-        return self._states({k: tf.constant(v) for k, v in batch.items()}, vectors).numpy()
-
-    def _values(self, batch: Batch, states: np.ndarray, vectors: tf.Tensor, row: np.ndarray, place: np.ndarray) -> np.ndarray:
-        """What the rating head says of the targets at (n,) places, (n,)."""
-        return self._model.values(states[row, place], tf.gather(vectors, batch["targets"][row, place])).numpy()
-
-    def _loss(self, batch: Batch, row: np.ndarray, place: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:
-        """Sum of the loss of values at (n,) places, and their number."""
-        actual, weights = (tf.constant(batch[name][row, place]) for name in ("target_values", "target_value_weights"))
-        return float(self._objective.value(tf.constant(predicted), actual, weights)), float(tf.reduce_sum(weights))
-
-
-def _valued(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and places of the targets with a value, each (n,)."""
-    row, place = np.nonzero((batch["target_value_weights"] > 0) & (batch["targets"] >= FIRST))
-    return row, place
+    def _states_at(self, batch: Batch, vectors: tf.Tensor, row: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """The users' vectors at places of rows, (n, dim)."""
+        return self._states({k: tf.constant(v) for k, v in batch.items()}, vectors).numpy()[row, place]
 
 
 def _with_each(scores: np.ndarray, choices: Sequence[Transitions | None], last: np.ndarray) -> Iterator[np.ndarray]:

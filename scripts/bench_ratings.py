@@ -30,6 +30,7 @@ from features.source_config import EventSource
 from jobs import build_features, build_sequences, clean_events, score_users, train_model
 from jobs.runtime.config import load
 from jobs.runtime.session import build_session
+from models.blend import blended
 from models.exported import Exported
 from models.inputs import UNKNOWN
 from models.item_values import ItemValues
@@ -105,21 +106,21 @@ def told(folder: Path, known: pl.DataFrame, held_out: pl.DataFrame, orders: int)
     for number in range(orders):
         users = held_out.select(user_id=pl.format("{}/{}", "user_id", pl.lit(number)))
         head = np.nan_to_num(exported.values(vectors(users, "user_id", tables["user"]), items))
-        values.append(exported.item_values.blended(head, near))
+        values.append(blended(head, near, exported.item_values.weights))
     return np.mean(values, axis=0)
 
 
 def by_neighbours(folder: Path, alike: ItemValues, known: pl.DataFrame, held_out: pl.DataFrame) -> np.ndarray:
-    """What the neighbours of each row's item say, (rows,) z-scores."""
+    """What biases and neighbours of each row's item say, (rows, 2) z-scores."""
     index = pl.read_delta(str(folder / "warehouse" / "item_vocabulary")).select("item_id", "index")
     mean, std = z_score(folder)
     rated = known.join(index, "item_id").with_columns(z=(pl.col("value") - mean) / std)
     pasts = rated.group_by("user_id").agg("index", "z")
     wanted = held_out.with_row_index("n").join(index, "item_id", "left").with_columns(pl.col("index").fill_null(UNKNOWN))
     groups = wanted.group_by("user_id").agg("n", pl.col("index").alias("wanted")).join(pasts, "user_id", "left")
-    found = np.zeros(len(held_out))
+    found = np.zeros((len(held_out), 2))
     for rows, items, past, values in groups.select("n", "wanted", "index", "z").iter_rows():
-        found[rows] = alike.estimates(np.array(past or [], int), np.array(values or []), np.array(items))
+        found[rows] = alike.opinions(np.array(past or [], int), np.array(values or []), np.array(items))
     return found
 
 
