@@ -17,7 +17,7 @@ from models.transformer import Recommender
 from tests.contents import contents, differences
 from tests.jobs import tiny_warehouse as tw
 from tests.jobs.tiny_warehouse import Tiny
-from tests.models.examples import estimate_by_loop
+from tests.models.examples import told_by_loop
 
 ITEMS = [f"i{n}" for n in range(8)]
 WALKS = {
@@ -124,8 +124,8 @@ def test_values_are_compared_with_what_rating_head_and_neighbours_say(made: tupl
         predicted = model.values(states[:, place], vectors[[row["targets"][place]]]).numpy()[0]
         if row["split"] == "test" and row["user_id"] != "u4" and row["targets"][place] != UNKNOWN:
             past = list(zip(row["item_ids"], row["values"], strict=True))
-            estimate = estimate_by_loop(tw.values_of(len(vectors)), past, row["targets"][place])
-            errors.append(0.75 * predicted + 0.25 * estimate - (n / 4 - 1))
+            told = told_by_loop(tw.values_of(len(vectors)), predicted, past, row["targets"][place])
+            errors.append(told - (n / 4 - 1))
     tiny.write("sequences", rows)
     fitted = {"owner": "sequences", "column": "value", "group": "", "label": None, "fitted_until": tw.DAY0}
     score = [fitted | {"statistic": s, "number": n} for s, n in (("mean", 3.5), ("std", 1.5))]

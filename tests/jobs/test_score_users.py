@@ -20,7 +20,7 @@ from models.transformer import Recommender
 from tests.contents import contents, differences
 from tests.jobs import tiny_warehouse as tw
 from tests.jobs.tiny_warehouse import Tiny
-from tests.models.examples import estimate_by_loop
+from tests.models.examples import told_by_loop
 
 AS_OF = datetime.date(2026, 3, 9)  # the day after the last event
 ITEMS = [f"i{n}" for n in range(8)]
@@ -151,7 +151,7 @@ def _told(tiny: Tiny, model: Recommender) -> dict[tuple[str, str], float]:
             (FIRST + ITEMS.index(r["item_id"]), (r["value"] - 3.5) / 1.5) for r in rows if r["user_id"] == user and r["value"]
         ]
         head = model.values(users[user][None], items[item][None]).numpy()[0]
-        told[user, item] = 0.75 * head + 0.25 * estimate_by_loop(alike, past, FIRST + ITEMS.index(item))
+        told[user, item] = told_by_loop(alike, head, past, FIRST + ITEMS.index(item))
     return told
 
 

@@ -234,12 +234,12 @@ def transitions_of(items: int) -> Transitions:
 
 
 def values_of(items: int) -> ItemValues:
-    """Items get values like those of the two before them, which say a quarter."""
+    """Items get values like those of the two before them."""
     index = np.arange(items)
     neighbours = np.stack([index - 1, index - 2], axis=1)
     similarities = np.where(neighbours < FIRST, 0.0, [0.5, 0.25]).astype(np.float32)
     neighbours = np.where(similarities, neighbours, PADDING).astype(np.int32)
-    return ItemValues((index % 3 / 4).astype(np.float32), neighbours, similarities, weight=0.25)
+    return ItemValues((index % 3 / 4).astype(np.float32), neighbours, similarities, (0.75, 0.5, 1.5, 0.125))
 
 
 def bonus_of(last: Sequence[int], items: int) -> np.ndarray:

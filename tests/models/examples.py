@@ -72,8 +72,8 @@ def states(model: Recommender, arrays: dict[str, np.ndarray]) -> np.ndarray:
     return model.states(tensors(history(arrays)), model.item_vectors(content(model.sizes))).numpy()
 
 
-def estimate_by_loop(alike: ItemValues, past: Sequence[tuple[int, float]], item: int) -> float:
-    """What neighbours say of an item, by the definition: one after the other."""
+def opinions_by_loop(alike: ItemValues, past: Sequence[tuple[int, float]], item: int) -> tuple[float, float]:
+    """What biases and neighbours say of an item, by the definition: one after the other."""
     size = len(alike.biases)  # an item from there on joined the vocabulary later
     left = {i: value - float(alike.biases[i]) for i, value in past if FIRST <= i < size and value != 0}  # the newest wins
     bias = sum(left.values()) / (len(left) + DAMPING)
@@ -82,4 +82,11 @@ def estimate_by_loop(alike: ItemValues, past: Sequence[tuple[int, float]], item:
         if neighbour in left:
             total += float(similarity) ** 2 * (left[neighbour] - bias)
             weights += float(similarity) ** 2
-    return (float(alike.biases[item]) if item < size else 0.0) + bias + total / weights
+    return (float(alike.biases[item]) if item < size else 0.0) + bias, total / weights
+
+
+def told_by_loop(alike: ItemValues, head: float, past: Sequence[tuple[int, float]], item: int) -> float:
+    """The value that is told of an item for which the rating head says `head`."""
+    a, b, c, d = alike.weights
+    biases, neighbours = opinions_by_loop(alike, past, item)
+    return a * head + b * biases + c * neighbours + d

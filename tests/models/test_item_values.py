@@ -1,12 +1,10 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.item_values import ItemValues
-from tests.models.examples import estimate_by_loop
+from tests.models.examples import opinions_by_loop, told_by_loop
 
 ITEMS = 7
 BIASES = np.array([0, 0, 0.5, -0.25, 0.125, 0, -1], np.float32)
@@ -18,27 +16,31 @@ events = st.lists(st.tuples(st.integers(0, ITEMS + 2), st.floats(-3, 3, width=32
 
 
 @given(events)
-def test_estimates_are_biases_and_the_mean_of_what_neighbours_are_above_theirs(past):
+def test_opinions_are_biases_and_the_mean_of_what_neighbours_are_above_theirs(past):
     items = np.arange(ITEMS + 2)
-    found = VALUES.estimates(np.array([i for i, _ in past], int), np.array([v for _, v in past], np.float32), items)
-    assert found == pytest.approx([estimate_by_loop(VALUES, past, item) for item in items], abs=1e-5)
+    found = VALUES.opinions(np.array([i for i, _ in past], int), np.array([v for _, v in past], np.float32), items)
+    assert found == pytest.approx(np.array([opinions_by_loop(VALUES, past, item) for item in items]), abs=1e-5)
 
 
 def test_of_a_user_without_values_items_have_their_biases():
-    assert VALUES.estimates(np.array([3, 4]), np.zeros(2), np.arange(ITEMS)).tolist() == BIASES.tolist()
+    found = VALUES.opinions(np.array([3, 4]), np.zeros(2), np.arange(ITEMS))
+    assert found.tolist() == [[bias, 0] for bias in BIASES.tolist()]
 
 
-def test_weight_shares_a_value_between_head_and_neighbours():
-    head, estimates = np.array([1.0, -2.0]), np.array([0.5, 0.0])
-    assert replace(VALUES, weight=0.25).blended(head, estimates) == pytest.approx([0.875, -1.5])
-    likes = replace(VALUES, weight=0.25, slope=2.0, threshold=0.5)
-    assert likes.blended(head, estimates) == pytest.approx([0.75, -1.75])
-    assert VALUES.blended(head, estimates) is head
+def test_a_value_is_told_by_all_opinions_as_they_are_weighed():
+    head, items = np.array([[1.0, -2.0], [0.5, 0.0]]), np.array([[2, 3], [4, 6]])
+    pasts = [(np.array([3, 4]), np.array([1.0, -0.5])), (np.zeros(0, int), np.zeros(0))]
+    weighed = VALUES.fitted((0.5, 1.5, 2.0, -0.25))
+    for row, heads, past, wanted in zip(weighed.told(head, pasts, items), head, pasts, items, strict=True):
+        pairs = list(zip(*past, strict=True))
+        expected = [told_by_loop(weighed, one, pairs, item) for one, item in zip(heads, wanted, strict=True)]
+        assert row == pytest.approx(expected, abs=1e-5)
+    assert VALUES.told(head, pasts, items) is head
 
 
 def test_what_is_saved_is_loaded(tmp_path):
-    replace(VALUES, weight=0.5, slope=2.0, threshold=0.25).save(tmp_path)
+    VALUES.fitted((0.5, 2.0, 0.25, -1.0)).save(tmp_path)
     found = ItemValues.load(tmp_path)
-    assert (found.weight, found.slope, found.threshold) == (0.5, 2.0, 0.25)
+    assert found.weights == (0.5, 2.0, 0.25, -1.0)
     for name in ("biases", "neighbours", "similarities"):
         np.testing.assert_array_equal(getattr(found, name), getattr(VALUES, name))

@@ -17,7 +17,7 @@ from models.item_values import ItemValues
 from models.scorer import ITEM_VECTORS, Scorer, known_content
 from models.transformer import Recommender
 from models.transitions import Transitions
-from tests.models.examples import estimate_by_loop
+from tests.models.examples import told_by_loop
 
 SIZES = Sizes(
     items=9, categories=4, event_types=4, user_features=2, item_numbers=2, item_categories=2, max_length=6, item_labels=3,
@@ -35,7 +35,7 @@ VALUES = ItemValues(
     np.linspace(-1, 1, 9, dtype=np.float32),
     np.array([[3, 4], [0, 0], [3, 7], [2, 0], [0, 0], [2, 3], [0, 0], [2, 0], [7, 2]], np.int32),
     np.array([[0, 0], [0, 0], [0.5, 0.25], [0.5, 0], [0, 0], [0.4, 0.3], [0, 0], [0.2, 0], [0.6, 0.1]], np.float32),
-    weight=0.25,
+    weights=(0.75, 0.5, 1.5, 0.125),
 )
 EVENTS = np.array([6, 1, 3])
 
@@ -81,8 +81,9 @@ def test_a_value_is_told_by_the_head_and_by_neighbours_of_the_item(scorer: Score
     found = scorer.values(vectors, items, pasts)
     for row, vector, wanted, past in zip(found, vectors, items, pasts, strict=True):
         head = scorer.exported.values(np.stack([vector, vector]), scorer.items[wanted])
-        near = [estimate_by_loop(VALUES, list(zip(*past, strict=True)), item) for item in wanted]
-        assert row == pytest.approx(0.75 * head + 0.25 * np.array(near), abs=1e-5)
+        pairs = list(zip(*past, strict=True))
+        expected = [told_by_loop(VALUES, float(one), pairs, item) for one, item in zip(head, wanted, strict=True)]
+        assert row == pytest.approx(expected, abs=1e-5)
 
 
 def test_item_vectors_are_mapped_not_read(scorer: Scorer) -> None:

@@ -8,18 +8,18 @@ import pytest
 import tensorflow as tf
 
 from models import validation
+from models.blend import HEAD_ALONE, Told, fit
 from models.cluster import Cluster
 from models.content import read_item_content
 from models.errors import CheckpointError, DivergedError, StreamError
 from models.exported import Exported
 from models.inputs import HISTORY
-from models.item_values import SLOPES
 from models.spec import TrainSpec
 from models.train import Trained, train
 from models.transitions import FADINGS, LAST, WEIGHTS
 from models.validation import Validation
 from models.watchdog import Watchdog
-from tests.models.examples import estimate_by_loop
+from tests.models.examples import opinions_by_loop
 from tests.models.tables import ITEMS, SIZES, item_transitions, sequence_rows, training_spec, write_tables
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -165,39 +165,33 @@ def test_of_many_targets_the_first_of_each_lane_weigh_the_transitions(undisturbe
 
 
 @pytest.mark.parametrize("like_score", [None, 0.25])
-def test_the_weight_of_neighbours_is_the_best_on_validation_values_told_one_by_one(tables, tmp_path, like_score):
+def test_opinions_of_values_are_weighed_on_validation_values_told_one_by_one(tables, tmp_path, like_score):
     spec = training_spec(tables, tmp_path, epochs=1, loss={"like_from": None if like_score is None else 4})
     spec = spec.model_copy(update={"export": f"{tmp_path}/export", "like_score": like_score})
     trained, _ = run(spec)
-    exported, told = Exported.load(spec.export), []
+    exported, heads, opinions, actual = Exported.load(spec.export), [], [], []
     vectors = exported.item_vectors(read_item_content(str(tables / "item_content"), 0, SIZES))
     for row in sequence_rows(20, 8, split="valid"):
         states = exported.states({i.name: np.array([row[i.name]], i.dtype) for i in HISTORY}, vectors)[0]
         place = row["weights"].index(1.0)
-        head = exported.values(states[[place]], vectors[[row["targets"][place]]])[0]
         past = list(zip(row["item_ids"][: place + 1], row["values"][: place + 1], strict=True))
-        told.append((head, estimate_by_loop(exported.item_values, past, row["targets"][place]), row["target_values"][place]))
-
-    def loss(weight: float, slope: float) -> float:
-        whole = [((1 - weight) * head + weight * slope * (near - (like_score or 0)), actual) for head, near, actual in told]
-        if like_score is None:
-            return np.mean([(value - actual) ** 2 for value, actual in whole])
-        return np.mean([np.log1p(np.exp(-value if actual >= like_score else value)) for value, actual in whole])
-
-    slopes = SLOPES if like_score is not None else (1.0,)
-    best = min(loss(weight / 10, slope) for weight in range(11) for slope in slopes)
-    found = exported.item_values
-    assert trained.metrics["valid_whole_value_loss"] == pytest.approx(best, rel=1e-4)
-    assert loss(found.weight, found.slope) == pytest.approx(best, rel=1e-4)
-    assert (trained.metrics["item_values_weight"], trained.metrics["item_values_slope"]) == (found.weight, found.slope)
-    assert best < loss(0, 1) - 1e-4  # or it could not tell
+        heads.append(exported.values(states[[place]], vectors[[row["targets"][place]]])[0])
+        opinions.append(opinions_by_loop(exported.item_values, past, row["targets"][place]))
+        actual.append(row["target_values"][place])
+    told = Told(np.array(heads), np.array(opinions), np.array(actual), np.ones(20))
+    weights, loss, _ = fit(lambda weights: told.terms(weights, like_score))
+    assert exported.item_values.weights == pytest.approx(weights, rel=1e-3)
+    assert trained.metrics["valid_whole_value_loss"] == pytest.approx(loss / 20, rel=1e-4)
+    assert [trained.metrics[f"value_{name}"] for name in ("of_head", "of_biases", "of_neighbours", "constant")] == list(
+        exported.item_values.weights
+    )
 
 
 def test_without_neighbours_values_are_told_by_the_head_alone(tables, tmp_path):
     spec = training_spec(tables, tmp_path, epochs=1, model={"item_values": False})
     trained, _ = run(spec.model_copy(update={"export": f"{tmp_path}/export"}))
-    assert Exported.load(f"{tmp_path}/export").item_values.weight == 0
-    assert "item_values_weight" not in trained.metrics
+    assert Exported.load(f"{tmp_path}/export").item_values.weights == HEAD_ALONE
+    assert "value_of_head" not in trained.metrics
 
 
 @pytest.mark.parametrize("stop", [8, 20])  # a step after a checkpoint, and in the last epoch
