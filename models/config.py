@@ -28,7 +28,7 @@ class ModelConfig(Section):
     relative_times: bool = False  # and so long ago
     gates: bool = True  # parts of an embedding and user features are weighed by learned gates, not just summed
     transitions: bool = True  # scores also know what usually comes right after the last events, as much as validation says
-    item_values: bool = True  # values are also told by those that the user gave to items alike, as much as validation says
+    item_values: bool = True  # values are also told by those that the user gave to items alike, as validation weighs it
     request_context: bool = True  # the request token knows when it is asked: time since the last event, hour, weekday
 
     @model_validator(mode="after")
