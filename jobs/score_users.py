@@ -121,7 +121,9 @@ def _recommend(scoring: Scoring, candidates: int) -> None:
     warm, cold = users.where("vector IS NOT NULL"), users.where("vector IS NULL").drop("vector", "rated", "values")
     chains = _chains(scoring, cold).persist()
     k = run.config.scoring.top_k
-    by_model = _by_model(warm, scoring.model, k).withColumn("value", _in_units(scoring))
+    value = _in_units(scoring)
+    by_model = _by_model(warm, scoring.model, k, tells_values=value is not None)
+    by_model = by_model.withColumn("value", F.lit(None).cast("double") if value is None else value)
     ranked = by_model.unionByName(with_fallbacks(cold, chains, k), allowMissingColumns=True)
     because = scoring.items.select(F.col("item_id").alias("because_item_id"), F.col("index").alias("because"))
     named = ranked.join(F.broadcast(scoring.items), "index").join(F.broadcast(because), "because", "left")
@@ -148,11 +150,11 @@ def _all_users(scoring: Scoring) -> DataFrame:
     return known.withColumn("seen", F.col("past") if run.config.scoring.leaves_out_seen else none)
 
 
-def _in_units(scoring: Scoring) -> Column:
-    """What the model tells of a value, as column `value` of recommendations."""
+def _in_units(scoring: Scoring) -> Column | None:
+    """What is `told` of a value in the unit of recommendations; None where the model has not learnt any."""
     score, card = z_scores(scoring.statistics, "sequences").get("value"), scoring.trained.exported.card
     if score is None or not card.get("tells_values", True):
-        return F.lit(None).cast("double")
+        return None
     if card.get("like_score") is not None:
         return 1 / (1 + F.exp(-F.col("told")))
     return F.col("told") * score.std + score.mean
@@ -167,11 +169,11 @@ def _chains(scoring: Scoring, cold: DataFrame) -> DataFrame:
     return fallback_chains(cold, popular(recent, scoring.items), by_segment, settings.fallback, depth)
 
 
-def _by_model(users: DataFrame, model: str, k: int) -> DataFrame:
+def _by_model(users: DataFrame, model: str, k: int, tells_values: bool) -> DataFrame:
     """`user_id`, `rank`, `index`, `score`, `source` of the best items, what is `told` of their values, and why: `because`
     (index) and the three similarities, null where there is nothing to compare."""
     columns = ("user_id", "vector", "seen", "past", "last", "rated", "values")
-    pairs = users.select(*columns).mapInArrow(_ranker(model, k), _RANKED)
+    pairs = users.select(*columns).mapInArrow(_ranker(model, k, tells_values), _RANKED)
     similarities = {name: F.when(~F.isnan(name), F.col(name)).cast("double") for name in _SIMILARITIES}
     return pairs.where(F.col("index") >= FIRST).withColumns({**similarities, "source": F.lit("model")})
 
@@ -183,7 +185,7 @@ _RANKED = (
 )
 
 
-def _ranker(model: str, k: int) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def _ranker(model: str, k: int, tells_values: bool) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def rank(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             if len(batch):
@@ -191,7 +193,7 @@ def _ranker(model: str, k: int) -> Callable[[Iterable[pa.RecordBatch]], Iterator
                 last = padded(ragged(batch.column("last")))
                 items, scores = shipped(model).best_items(vectors, last, k, ragged(batch.column("seen")))
                 pasts = list(zip(ragged(batch.column("rated")), ragged(batch.column("values")), strict=True))
-                told = shipped(model).values(vectors, items, pasts)
+                told = shipped(model).values(vectors, items, pasts) if tells_values else np.full(items.shape, np.nan)
                 reasons = [shipped_likeness(model).reasons(*of) for of in zip(ragged(batch.column("past")), items, strict=True)]
                 columns = {
                     "user_id": batch.column("user_id").take(pa.array(np.repeat(np.arange(len(items)), items.shape[1]))),
