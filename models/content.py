@@ -59,7 +59,7 @@ def read_transitions(path: str, version: int, items: int) -> dict[int, Transitio
 
 
 def read_item_values(path: str, version: int, items: int) -> ItemValues:
-    """Those of `items` items, with weight 0; never empty.
+    """Those of `items` items, which leave the rating head alone; of none where the table has no rows.
 
     Raises:
         StreamError: the table cannot be read exactly, or knows more items.

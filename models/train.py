@@ -251,7 +251,7 @@ class TrainingRun:
         if not self._spec.model.transitions:
             return by_reach[min(by_reach)], {}  # exported all the same, as the chain is also judged alone
         self._watchdog.beat("transitions")
-        transitions, metrics = self._validation.weigh(by_reach, self._watchdog)
+        transitions, metrics = self._validation.weigh_transitions(by_reach, self._watchdog)
         metrics = {"transition_weight": transitions.weight, "transition_fading": transitions.fading, **metrics}
         self._log("transitions", **metrics)
         return transitions, metrics

@@ -104,8 +104,8 @@ def _judge_part(
             yield from _numbers(split, name, user_ids[block[row]], found, result)
         valued = (matrix(part["target_value_weights"])[block[row], place] > 0) & (requests.targets >= FIRST)
         actual = matrix(part["target_values"])[block[row], place][valued]
-        pasts = [(rows["item_ids"][r, :p], rows["values"][r, :p]) for r, p in zip(block[row], place + 1, strict=True)]
-        pasts = [past for past, has_value in zip(pasts, valued, strict=True) if has_value]
+        before = zip(block[row][valued], place[valued] + 1, strict=True)
+        pasts = [(rows["item_ids"][r, :p], rows["values"][r, :p]) for r, p in before]
         errors = _value_errors(scorer, requests.users[valued], requests.targets[valued], pasts, actual)
         yield _batch(split, OURS, False, user_id=user_ids[block[row]][valued], error=errors)
 
