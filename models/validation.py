@@ -77,7 +77,9 @@ class Validation:
         of_values = {VALUE_LOSS: loss / values} if values else {}
         return {NDCG: gain / targets, HR: hits / targets, **of_values}
 
-    def weigh_transitions(self, by_reach: Mapping[int, Transitions], watchdog: Watchdog) -> tuple[Transitions, dict[str, float]]:
+    def weigh_transitions(
+        self, by_reach: Mapping[int, Transitions], watchdog: Watchdog
+    ) -> tuple[Transitions, dict[str, float]]:
         """The transitions with the reach, fading and weight of the highest NDCG@10 on top of the model as it is, the first of
         equals, and reach and metrics then; without rows the shortest with weight 0 and no metrics.
 
