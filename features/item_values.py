@@ -27,12 +27,17 @@ def item_values(events: DataFrame, items: DataFrame, statistics: DataFrame, conf
         statistics: with the owner `sequences`.
     Reference: Koren 2010, https://doi.org/10.1145/1644873.1644874, for biases and shrunk correlations
     """
-    left = _without_biases(_values(events, items, statistics, config)).persist()
-    biases = left.groupBy("index").agg(F.count("*").alias("values"), (F.first("bias") / _ONE).alias("bias"))
-    neighbours = _neighbours(_pairs(left, config.history), items, config)
-    listed = biases.join(items.select("item_id", "index"), "index").join(neighbours, "index", "left")
+    values = _values(events, items, statistics, config).persist()
+    biases = values.groupBy("index").agg(F.count("*").alias("values"), _damped(F.sum("z"), F.count("*")).alias("bias"))
+    neighbours = _neighbours(_pairs(_left(values.join(biases, "index"), config.history)), items, config)
+    listed = biases.withColumn("bias", F.col("bias") / _ONE).join(items.select("item_id", "index"), "index")
     none = F.array().cast(neighbours.schema["neighbours"].dataType)
-    return listed.select("item_id", "index", "values", "bias", F.coalesce("neighbours", none).alias("neighbours"))
+    rows = listed.join(neighbours, "index", "left").withColumn("neighbours", F.coalesce("neighbours", none))
+    return rows.select("item_id", "index", "values", "bias", "neighbours")
+
+
+def _damped(total: Column, count: Column) -> Column:
+    return total / (count + DAMPING)
 
 
 def _values(events: DataFrame, items: DataFrame, statistics: DataFrame, config: ItemValues) -> DataFrame:
@@ -45,28 +50,23 @@ def _values(events: DataFrame, items: DataFrame, statistics: DataFrame, config: 
     return once.select("user_id", "index", "last", F.col("last.z").alias("z"))
 
 
-def _without_biases(values: DataFrame) -> DataFrame:
-    """`user_id`, `index`, `last`, `bias` of the item, and `residual`, what is left of the value; both in parts of _ONE."""
+def _left(values: DataFrame, history: int) -> DataFrame:
+    """`left`, an array per user: of the newest values `index` and `residual`, what is left without biases, by index."""
+    centred = values.withColumn("r", F.round(F.col("z") - F.col("bias")).cast("bigint"))
+    newest_first = F.sort_array(F.collect_list(F.struct("last", "index", "r")), asc=False)
+    of_user = centred.groupBy("user_id").agg(newest_first.alias("all"), _damped(F.sum("r"), F.count("*")).alias("bias"))
 
-    def mean(column: str) -> Column:
-        return F.sum(column) / (F.count("*") + DAMPING)
+    def residual(value: Column) -> Column:
+        return F.struct(value["index"].alias("index"), F.round(value["r"] - F.col("bias")).cast("bigint").alias("residual"))
 
-    # Rows of an item are many, and are added up before they are brought together; those of a user are few.
-    centred = values.join(values.groupBy("index").agg(mean("z").alias("bias")), "index")
-    centred = centred.withColumn("r", F.round(F.col("z") - F.col("bias")).cast("bigint"))
-    users = centred.groupBy("user_id").agg(mean("r").alias("of_user"))
-    residual = F.round(F.col("r") - F.col("of_user")).cast("int")
-    return centred.join(users, "user_id").select("user_id", "index", "last", "bias", residual.alias("residual"))
+    return of_user.select(F.sort_array(F.transform(F.slice("all", 1, history), residual)).alias("left"))
 
 
-def _pairs(left: DataFrame, history: int) -> DataFrame:
-    """Of items a < b that a user has given values, among the newest: `a`, `b`, `users`, and sums of `product` and squares."""
-    order = Window.partitionBy("user_id").orderBy(F.desc("last"), "index")
-    newest = left.withColumn("place", F.row_number().over(order)).where(F.col("place") <= history)
-    lists = newest.groupBy("user_id").agg(F.sort_array(F.collect_list(F.struct("index", "residual"))).alias("all"))
-    later = F.slice("all", F.col("at") + 2, F.size("all"))
-    pairs = lists.select(F.posexplode("all").alias("at", "one"), "all").select("one", F.explode(later).alias("other"))
-    r, s = F.col("one.residual").cast("bigint"), F.col("other.residual").cast("bigint")
+def _pairs(left: DataFrame) -> DataFrame:
+    """Of items a < b that a user has given values: `a`, `b`, `users`, and sums of `product` and squares of what is left."""
+    later = F.slice("left", F.col("at") + 2, F.size("left"))
+    pairs = left.select(F.posexplode("left").alias("at", "one"), "left").select("one", F.explode(later).alias("other"))
+    r, s = F.col("one.residual"), F.col("other.residual")
     return pairs.groupBy(F.col("one.index").alias("a"), F.col("other.index").alias("b")).agg(
         F.count("*").alias("users"), F.sum(r * s).alias("product"), F.sum(r * r).alias("aa"), F.sum(s * s).alias("bb")
     )
