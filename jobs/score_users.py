@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import datetime
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -121,7 +122,7 @@ def _recommend(scoring: Scoring, candidates: int) -> None:
     warm, cold = users.where("vector IS NOT NULL"), users.where("vector IS NULL").drop("vector", "rated", "values")
     chains = _chains(scoring, cold).persist()
     k = run.config.scoring.top_k
-    value = _in_units(scoring)
+    value = _in_units(scoring.statistics, scoring.trained.exported.card)
     by_model = _by_model(warm, scoring.model, k, tells_values=value is not None)
     by_model = by_model.withColumn("value", F.lit(None).cast("double") if value is None else value)
     ranked = by_model.unionByName(with_fallbacks(cold, chains, k), allowMissingColumns=True)
@@ -150,9 +151,9 @@ def _all_users(scoring: Scoring) -> DataFrame:
     return known.withColumn("seen", F.col("past") if run.config.scoring.leaves_out_seen else none)
 
 
-def _in_units(scoring: Scoring) -> Column | None:
+def _in_units(statistics: DataFrame, card: Mapping[str, Any]) -> Column | None:
     """What is `told` of a value in the unit of recommendations; None where the model has not learnt any."""
-    score, card = z_scores(scoring.statistics, "sequences").get("value"), scoring.trained.exported.card
+    score = z_scores(statistics, "sequences").get("value")
     if score is None or not card.get("tells_values", True):
         return None
     if card.get("like_score") is not None:

@@ -9,7 +9,7 @@ from jobs import build_features
 from jobs.build_sequences import main
 from jobs.runtime.warehouse import Warehouse
 from tests.features.rows import Event, at, random_events
-from tests.jobs.feature_warehouse import SCENARIO, FeatureWarehouse
+from tests.jobs.feature_warehouse import FeatureWarehouse
 
 EVENTS = random_events(seed=7, users=4, items=5, events=50, days=9)
 ITEMS = {"i0": {"categories": ["a", "b"]}, "i1": {"categories": ["b"]}, "never": {}}
@@ -62,22 +62,6 @@ def test_implicit_values_are_neither_read_nor_learned(house):
     assert house.table("item_values").isEmpty()
 
 
-def test_values_of_items_are_those_of_the_training_period(featured, tmp_path):
-    house = featured.copy(tmp_path)
-    events = SCENARIO["source"]["events"]
-    columns = events["columns"] | {"value": "v"}
-    assert main(["--config", house.conf(source={"events": events | {"columns": columns, "value": "explicit"}})]) == 0
-    pairs = set()
-    for user in {e.user_id for e in EVENTS}:
-        past = sorted((e for e in EVENTS if e.user_id == user), key=lambda e: (e.event_time, e.tie_order))
-        pairs |= {(user, e.item_id) for e in past[:-2] if e.value is not None}  # the last two are those of other splits
-    found = house.table("item_values").collect()
-    assert {row["item_id"]: row["values"] for row in found} == Counter(item for _, item in pairs)
-    assert {row["item_id"]: row["index"] for row in found}.items() <= {
-        item: index for (item,), index in _vocabulary(house, "item_vocabulary").items()
-    }.items()
-
-
 def test_a_second_run_is_skipped(house):  # a forced one: tests/jobs/test_build_content.py, with tables of every kind
     before = house.versions()
     assert main(["--config", house.conf()]) == 0
@@ -105,12 +89,19 @@ def test_new_events_append_to_the_vocabularies_and_change_no_index(house):
         assert added[name] in after.keys() - before[name].keys()
 
 
-def test_explicit_values_are_scaled_and_learned(house):
+def test_explicit_values_are_scaled_and_learned_and_those_of_items_are_of_the_training_period(house):
     events = {"path": "none", "value": "explicit"}
     columns = {"user_id": "u", "item_id": "i", "event_time": "t", "value": "v"}
     assert main(["--config", house.conf(source={"events": events | {"columns": columns}})]) == 0
     assert house.table("statistics").where("owner = 'sequences' and column = 'value'").count() == 2
     assert any(any(r["target_value_weights"]) for r in house.table("sequences").collect())
+    pairs, indices = set(), _vocabulary(house, "item_vocabulary")
+    for user in {e.user_id for e in EVENTS}:
+        past = sorted((e for e in EVENTS if e.user_id == user), key=lambda e: (e.event_time, e.tie_order))
+        pairs |= {(user, e.item_id) for e in past[:-2] if e.value is not None}  # the last two are those of other splits
+    values = Counter(item for _, item in pairs)
+    found = {row["item_id"]: (row["index"], row["values"]) for row in house.table("item_values").collect()}
+    assert found == {item: (indices[item,], count) for item, count in values.items()}
 
 
 def test_a_feature_that_was_left_out_is_in_no_tensor_and_no_statistic(spark, featured, tmp_path):

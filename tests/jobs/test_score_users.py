@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import itertools
 import shutil
 from pathlib import Path
 from typing import Any
@@ -44,12 +43,12 @@ KNOWN_OF = {
 }
 TABLES = ("item_vectors", "user_vectors", "recommendations")
 TOP_K = 3
-VALUES = (1.0, -0.75, 0.5, -1.0, 0.25)  # z-scores
+SCORES = (1.0, -0.75, None, 0.5, -1.0)  # of the values that events have, in turns
 
 
 @pytest.fixture(scope="module")
 def untouched(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[Tiny, Recommender]:
-    tiny = tw.make(spark, tmp_path_factory.mktemp("tiny"), WALKS, ITEMS, USERS)
+    tiny = tw.make(spark, tmp_path_factory.mktemp("tiny"), WALKS, ITEMS, USERS, SCORES)
     return tiny, tw.with_model(tiny)
 
 
@@ -129,54 +128,26 @@ def test_a_recommendation_says_what_it_has_in_common_with_the_past(scored: Tiny)
     assert {r["category_similarity"] for r in _lists(scored)["cold_young"]} == {None}  # popular: nothing was compared
 
 
-@pytest.fixture
-def valued(tiny: Tiny) -> Tiny:
-    """Events of all but u3 have values, whose z-scores are those of VALUES."""
-    rows = [row.asDict() for row in tiny.table("events").orderBy("user_id", "event_time").collect()]
-    for row, z in zip(rows, itertools.cycle(VALUES)):
-        row["value"] = None if row["user_id"] == "u3" else 3.5 + 1.5 * z
-    tiny.write("events", rows)
-    fitted = {"owner": "sequences", "column": "value", "group": "", "label": None, "fitted_until": tw.DAY0}
-    score = [fitted | {"statistic": s, "number": n} for s, n in (("mean", 3.5), ("std", 1.5))]
-    tiny.write("statistics", [*[row.asDict() for row in tiny.table("statistics").collect()], *score])
-    return tiny
+def test_a_recommendation_says_what_the_user_would_give_the_item(scored: Tiny, untouched: tuple[Tiny, Recommender]) -> None:
+    users, items, alike = _vectors(scored, "user"), _vectors(scored, "item"), tw.values_of(FIRST + len(ITEMS))
+    recommended = [
+        (u, r["item_id"], r["value"]) for u, listed in _lists(scored).items() for r in listed if r["source"] == "model"
+    ]
+    for user, item, value in recommended:
+        given = [(FIRST + ITEMS.index(i), SCORES[n % len(SCORES)]) for n, i in enumerate(WALKS[user])]
+        past = [(index, z) for index, z in given if z is not None]
+        head = untouched[1].values(users[user][None], items[item][None]).numpy()[0]
+        assert value == pytest.approx(3.5 + 1.5 * told_by_loop(alike, head, past, FIRST + ITEMS.index(item)), rel=1e-4)
+    assert {user for user, _ in recommended} == {"u1", "u2", "u3"}
+    assert {r["value"] for r in _lists(scored)["cold_young"]} == {None}
 
 
-def _told(tiny: Tiny, model: Recommender) -> dict[tuple[str, str], float]:
-    """What head and neighbours say of each recommended item, one by one."""
-    rows = [row.asDict() for row in tiny.table("events").orderBy("user_id", "event_time").collect()]
-    users, items, alike, told = _vectors(tiny, "user"), _vectors(tiny, "item"), tw.values_of(FIRST + len(ITEMS)), {}
-    for user, item in ((u, r["item_id"]) for u, listed in _lists(tiny).items() for r in listed if r["source"] == "model"):
-        past = [
-            (FIRST + ITEMS.index(r["item_id"]), (r["value"] - 3.5) / 1.5) for r in rows if r["user_id"] == user and r["value"]
-        ]
-        head = model.values(users[user][None], items[item][None]).numpy()[0]
-        told[user, item] = told_by_loop(alike, head, past, FIRST + ITEMS.index(item))
-    return told
-
-
-def _values(tiny: Tiny) -> dict[tuple[str, str], float]:
-    return {(u, r["item_id"]): r["value"] for u, listed in _lists(tiny).items() for r in listed if r["value"] is not None}
-
-
-def test_a_recommendation_says_what_the_user_would_give_the_item(valued: Tiny) -> None:
-    model = tw.with_model(valued, "m1", seed=8)
-    assert score_users.main(["--config", valued.conf]) == 0
-    told = _told(valued, model)
-    assert _values(valued) == {pair: pytest.approx(3.5 + 1.5 * z, rel=1e-4) for pair, z in told.items()}
-    assert {user for user, _ in told} == {"u1", "u2", "u3"}
-
-
-def test_of_a_model_of_likes_it_is_a_probability(valued: Tiny) -> None:
-    model = tw.with_model(valued, "m1", seed=8, like_score=0.2)
-    assert score_users.main(["--config", valued.conf]) == 0
-    assert _values(valued) == {p: pytest.approx(1 / (1 + np.exp(-x)), rel=1e-4) for p, x in _told(valued, model).items()}
-
-
-def test_a_model_that_has_not_learnt_values_tells_none(valued: Tiny, scored: Tiny) -> None:
-    tw.with_model(valued, "m1", seed=8, tells_values=False)
-    assert score_users.main(["--config", valued.conf]) == 0
-    assert _values(valued) == _values(scored) == {}  # nor does one of a source without values
+def test_of_a_model_of_likes_a_value_is_a_probability(scored: Tiny) -> None:
+    statistics, logits = scored.table("statistics"), [-1.5, 0.0, 2.0]
+    value = score_users._in_units(statistics, {"like_score": 0.2})
+    rows = scored.spark.createDataFrame([(logit,) for logit in logits], "told double").select(value).collect()
+    assert [row[0] for row in rows] == pytest.approx([1 / (1 + np.exp(-logit)) for logit in logits])
+    assert score_users._in_units(statistics.where("owner != 'sequences'"), {}) is None  # values are implicit
 
 
 def test_every_user_is_accounted_for(scored: Tiny) -> None:
@@ -197,6 +168,7 @@ def test_a_rerun_changes_nothing(scored: Tiny) -> None:
 
 
 def test_a_grown_vocabulary_is_scored_by_content_and_seen_items_may_stay(tiny: Tiny) -> None:
+    tw.with_model(tiny, "m1", seed=8, tells_values=False)
     tw.write_vocabulary(tiny, [*ITEMS, "new"], WALKS)
     tiny.write("items", [tw.item(i) for i in [*ITEMS, "new"]])
     assert score_users.main(["--config", tiny.conf, "--set", "scoring.exclude=[]", "--set", "scoring.top_k=20"]) == 0
@@ -205,6 +177,7 @@ def test_a_grown_vocabulary_is_scored_by_content_and_seen_items_may_stay(tiny: T
     for user in ("u1", "saw_everything"):
         assert {row["item_id"] for row in lists[user]} == {*ITEMS, "new"}
     assert [row["rank"] for row in lists["u1"]] == list(range(1, 10))
+    assert {row["value"] for row in lists["u1"]} == {None}  # its model has not learnt values
 
 
 def _with_year(tiny: Tiny, mean: float, std: float) -> None:

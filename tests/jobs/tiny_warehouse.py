@@ -121,18 +121,27 @@ def _scenario(root: Path) -> dict[str, Any]:
 
 
 def make(
-    spark: SparkSession, root: Path, walks: dict[str, Sequence[str]], items: Sequence[str], users: Sequence[dict[str, Any]]
+    spark: SparkSession,
+    root: Path,
+    walks: dict[str, Sequence[str]],
+    items: Sequence[str],
+    users: Sequence[dict[str, Any]],
+    scores: Sequence[float | None] = (),
 ) -> Tiny:
     """The tables that scoring and evaluation read, as the jobs before them would leave them; one event a day.
 
     Args:
         walks: the items of each user's events, oldest first; one that `items` lacks is unknown to the vocabulary.
         items: the catalogue, in order of index.
+        scores: z-scores of the values of each user's events, in turns; None: no value. None at all: values are implicit.
     """
     conf = root / "tiny.yaml"
     conf.write_text(yaml.safe_dump(_scenario(root)), encoding="utf-8")
     tiny = Tiny(spark, root, str(conf))
-    events = [event(u, i, day) for u, walk in walks.items() for day, i in enumerate(walk)]
+    values = [None if z is None else 3.5 + 1.5 * z for z in scores or (None,)]
+    events = [
+        event(u, i, day, value=values[day % len(values)]) for u, walk in walks.items() for day, i in enumerate(walk)
+    ]  # fmt: skip
     tiny.write("events", events)
     tiny.write("items", [item(i) for i in items])
     tiny.write("users", users)
@@ -142,6 +151,7 @@ def make(
     tiny.write("user_features", features)
     fitted = {"group": "", "label": None, "fitted_until": DAY0}
     numbers = {("user_features", "events_count_7d"): (0.5, 2.0), ("user_content", "age"): (30.0, 10.0)}
+    numbers |= {("sequences", "value"): (3.5, 1.5)} if scores else {}
     rows = [
         fitted | {"owner": owner, "column": column, "statistic": s, "number": n}
         for (owner, column), of in numbers.items()
