@@ -138,7 +138,7 @@ def test_a_recommendation_says_what_the_user_would_give_the_item(scored: Tiny, u
         past = [(index, z) for index, z in given if z is not None]
         head = untouched[1].values(users[user][None], items[item][None]).numpy()[0]
         assert value == pytest.approx(3.5 + 1.5 * told_by_loop(alike, head, past, FIRST + ITEMS.index(item)), rel=1e-4)
-    assert {user for user, _ in recommended} == {"u1", "u2", "u3"}
+    assert {user for user, *_ in recommended} == {"u1", "u2", "u3"}
     assert {r["value"] for r in _lists(scored)["cold_young"]} == {None}
 
 
