@@ -6,7 +6,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from features.order import with_positions
-from features.scaling import scale, z_scores
+from features.scaling import scored_values
 from features.sequences import keep_types
 from features.sequences_config import SequencesConfig
 from features.splits import SPLITS, with_split
@@ -46,14 +46,9 @@ def given_values(events: DataFrame, items: DataFrame, statistics: DataFrame) -> 
         items: item_vocabulary; items that it lacks are left out.
         statistics: with the owner `sequences`; where it has no value, no user has one.
     """
-    fitted = z_scores(statistics, "sequences")
-    valued = events.where(F.col("value").isNotNull() & F.lit("value" in fitted)).withColumn("z", scale("value", fitted))
+    indexed = scored_values(events, statistics).join(items.select("item_id", "index"), "item_id")
     event = F.struct("event_time", "tie_order", "index", "z")
-    whole = (
-        valued.join(items.select("item_id", "index"), "item_id")
-        .groupBy("user_id")
-        .agg(F.sort_array(F.collect_list(event)).alias("all"))
-    )
+    whole = indexed.groupBy("user_id").agg(F.sort_array(F.collect_list(event)).alias("all"))
     return whole.select("user_id", F.col("all.index").alias("rated"), F.col("all.z").alias("values"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from features.scaling import scale, z_scores
+from features.scaling import scored_values
 from features.sequences_config import ItemValues
 
 DAMPING = 5  # values of the mean that are added to those of an item or a user: one value alone says little
@@ -42,9 +42,8 @@ def _damped(total: Column, count: Column) -> Column:
 
 def _values(events: DataFrame, items: DataFrame, statistics: DataFrame, config: ItemValues) -> DataFrame:
     """`user_id`, `index`, `last` (what orders a user's values) and `z`, the value's z-score in whole parts of _ONE."""
-    fitted = z_scores(statistics, "sequences")
-    wanted = events.where(F.col("value").isNotNull() & F.lit("value" in fitted and config.top > 0))
-    z = F.round(scale("value", fitted) * _ONE).cast("bigint")
+    wanted = scored_values(events, statistics).where(F.lit(config.top > 0))
+    z = F.round(F.col("z") * _ONE).cast("bigint")
     newest = F.max(F.struct("event_time", "tie_order", z.alias("z"))).alias("last")
     once = wanted.groupBy("user_id", "item_id").agg(newest).join(items.select("item_id", "index"), "item_id")
     return once.select("user_id", "index", "last", F.col("last.z").alias("z"))

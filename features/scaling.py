@@ -99,3 +99,15 @@ def scale(name: str, fitted: Mapping[str, ZScore]) -> Column:
     if score is None or score.std == 0:
         return F.lit(0.0).cast("float")
     return F.coalesce(((_shaped(name) - score.mean) / score.std).cast("float"), F.lit(0.0).cast("float"))
+
+
+def scored_values(events: DataFrame, statistics: DataFrame) -> DataFrame:
+    """The events that have a value, with `z`, its z-score; none where values are implicit.
+
+    Args:
+        events: with `value`.
+        statistics: with the owner `sequences`.
+    """
+    fitted = z_scores(statistics, "sequences")
+    valued = events.where(F.col("value").isNotNull() & F.lit("value" in fitted))
+    return valued.withColumn("z", scale("value", fitted))

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.likes import is_like
+
 Weights = tuple[float, float, float, float]  # a, b, c, d
 HEAD_ALONE: Weights = (1.0, 0.0, 0.0, 0.0)
 PRIOR = 10.0
@@ -50,7 +52,7 @@ class Told:
             error = told - self.actual
             loss, slope, curve = error**2, 2 * error, np.full(len(told), 2.0)
         else:
-            liked = self.actual >= like_score - 1e-5  # float32 z-scores
+            liked = is_like(self.actual, like_score)
             chance = 1 / (1 + np.exp(-told))
             loss, slope, curve = np.logaddexp(0, told) - liked * told, chance - liked, chance * (1 - chance)
         gradient, curvature = opinions.T @ (self.weights * slope), (opinions.T * (self.weights * curve)) @ opinions

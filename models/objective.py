@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from models.config import LossConfig
 from models.inputs import FIRST
+from models.likes import is_like
 from models.losses import calibrated_item_loss, like_loss, next_item_loss, sampled_item_loss, value_loss
 from models.negatives import Sampler
 
@@ -46,4 +47,4 @@ class Objective:
         """() float32; arguments as of losses.value_loss."""
         if self.like_score is None:
             return value_loss(predicted, actual, weights)
-        return like_loss(predicted, tf.cast(actual >= self.like_score - 1e-5, tf.float32), weights)  # float32 z-scores
+        return like_loss(predicted, tf.cast(is_like(actual, self.like_score), tf.float32), weights)

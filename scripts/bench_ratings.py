@@ -101,13 +101,12 @@ def told(folder: Path, known: pl.DataFrame, held_out: pl.DataFrame, orders: int)
     (card,) = (folder / "warehouse" / "_models").glob("*/card.json")
     exported = Exported.load(card.parent, threads=2)
     tables = {e: pl.read_delta(str(folder / "warehouse" / f"{e}_vectors")) for e in ("user", "item")}
-    items, values = vectors(held_out, "item_id", tables["item"]), []
+    items, heads = vectors(held_out, "item_id", tables["item"]), []
     near = by_neighbours(folder, exported.item_values, known, held_out)
     for number in range(orders):
         users = held_out.select(user_id=pl.format("{}/{}", "user_id", pl.lit(number)))
-        head = np.nan_to_num(exported.values(vectors(users, "user_id", tables["user"]), items))
-        values.append(blended(head, near, exported.item_values.weights))
-    return np.mean(values, axis=0)
+        heads.append(np.nan_to_num(exported.values(vectors(users, "user_id", tables["user"]), items)))
+    return blended(np.mean(heads, axis=0), near, exported.item_values.weights)
 
 
 def by_neighbours(folder: Path, alike: ItemValues, known: pl.DataFrame, held_out: pl.DataFrame) -> np.ndarray:

@@ -17,6 +17,7 @@ from models.evaluation import NEVER, Judged, Requests, judge, judge_scores, metr
 from models.inputs import FIRST
 from models.item_values import Past
 from models.likeness import Likeness
+from models.likes import is_like
 from models.scorer import Scorer
 from models.transitions import last_items
 
@@ -114,7 +115,7 @@ def _value_errors(
     scorer: Scorer, users: np.ndarray, items: np.ndarray, pasts: Sequence[Past], actual: np.ndarray
 ) -> np.ndarray:
     predicted, like = scorer.values(users, items[:, None], pasts)[:, 0], scorer.exported.card.get("like_score")
-    return predicted - actual if like is None else (predicted > 0) != (actual >= like - 1e-5)  # float32 z-scores
+    return predicted - actual if like is None else (predicted > 0) != is_like(actual, like)
 
 
 def _places_in_history(
