@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import tensorflow as tf
 
@@ -17,7 +18,8 @@ class Cluster:
     """
 
     def __init__(self, timeout_seconds: float) -> None:
-        self.index, self.workers = place()
+        here = place()
+        self.index, self.workers = here.index, here.workers
         self._timeout = timeout_seconds
         self.sum = self._reduction()
 
@@ -47,15 +49,24 @@ class Cluster:
         return total
 
 
-def place() -> tuple[int, int]:
-    """This worker's index and the number of workers, as TF_CONFIG says.
+@dataclass(frozen=True)
+class Place:
+    """Where a worker stands: its index among all of so many workers, and among those of its machine."""
+
+    index: int
+    workers: int
+    on_machine: int
+
+
+def place() -> Place:
+    """Of this worker, as TF_CONFIG says.
 
     Raises:
         ValueError: TF_CONFIG is not what it must be.
     """
     text = os.environ.get("TF_CONFIG", "")
     if not text:
-        return 0, 1
+        return Place(0, 1, 0)
     try:
         config = json.loads(text)
         addresses, index = config["cluster"]["worker"], int(config["task"]["index"])
@@ -63,4 +74,5 @@ def place() -> tuple[int, int]:
         raise ValueError(f"TF_CONFIG must be JSON with cluster.worker and task.index. Received {text!r}.") from error
     if not 0 <= index < len(addresses) or set(config["cluster"]) != {"worker"}:
         raise ValueError(f"TF_CONFIG must name workers only, and task.index must be one of them. Received {text!r}.")
-    return index, len(addresses)
+    machines = [address.rpartition(":")[0] for address in addresses]
+    return Place(index, len(addresses), machines[:index].count(machines[index]))

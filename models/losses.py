@@ -10,28 +10,35 @@ from models.attention import MASKED
 from models.inputs import FIRST
 from models.negatives import Negatives
 
-CHUNK_ROWS = 512  # rows whose logits exist at once
+CHUNK_ROWS = 512  # rows whose logits exist at once: they stay in a processor's cache
+GPU_LOGITS = 1 << 26  # that exist at once on a GPU, 256 MB: what costs there is the start of each operation, chunk by chunk
 
 
 def next_item_loss(
-    states: tf.Tensor, item_vectors: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, chunk_rows: int = CHUNK_ROWS
+    states: tf.Tensor, item_vectors: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, chunk_rows: int | None = None
 ) -> tf.Tensor:
     """Weighted cross entropy of the next item under a softmax over all items, summed.
 
     The softmax runs over real items only: neither padding nor unknown can be recommended, so neither takes a share of the
     probability, and an unknown target has none. Loss and both gradients are computed chunk by chunk, so that the
-    logits never leave the cache and never exist whole.
+    logits never exist whole.
 
     Args:
         states: (n, dim) float32, user vectors at valid positions.
         item_vectors: (items, dim) float32.
         targets: (n,) int32, item indices from FIRST on.
         weights: (n,) float32; constants, no gradient flows to them.
-        chunk_rows: rows of `states` at a time.
+        chunk_rows: rows of `states` at a time; None: as many as `rows_at_once` says.
     Returns:
         () float32: the sum over n of weight * -log p(target).
     """
-    return _chunked(states, item_vectors, tf.cast(targets, tf.int32), tf.cast(weights, tf.float32), chunk_rows)
+    rows = chunk_rows or rows_at_once(item_vectors.shape[0], on_gpu=bool(tf.config.list_logical_devices("GPU")))
+    return _chunked(states, item_vectors, tf.cast(targets, tf.int32), tf.cast(weights, tf.float32), rows)
+
+
+def rows_at_once(items: int, on_gpu: bool) -> int:
+    """How many rows of logits over so many items are computed at a time."""
+    return max(GPU_LOGITS // items, CHUNK_ROWS) if on_gpu else CHUNK_ROWS
 
 
 def _chunked(states: tf.Tensor, item_vectors: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, chunk_rows: int) -> tf.Tensor:

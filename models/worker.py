@@ -17,12 +17,16 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from models.errors import WorkerError
 from models.spec import TrainSpec
 from models.watchdog import Watchdog, end_with_parent
+
+if TYPE_CHECKING:  # it imports TensorFlow, before which the environment must be set
+    from models.cluster import Place
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,22 +53,22 @@ def run(spec: TrainSpec, port_fd: int | None = None) -> int:
     from models.train import train  # noqa: PLC0415
 
     try:
-        index, workers = place()
+        here = place()
     except ValueError as error:
         return _failed(str(error), 2)
-    _configure(spec, index)
-    with Watchdog(spec.training.step_timeout_seconds, lambda doing: _end(spec, index, doing)) as watchdog:
+    _configure(spec, here.on_machine)
+    with Watchdog(spec.training.step_timeout_seconds, lambda doing: _end(spec, here.index, doing)) as watchdog:
         try:
             if port_fd is not None:
                 os.close(port_fd)
-            with _progress(index) as progress:
-                trained = train(spec, Cluster(spec.training.step_timeout_seconds), watchdog, _logger(index), progress)
+            with _progress(here.index) as progress:
+                trained = train(spec, Cluster(spec.training.step_timeout_seconds), watchdog, _logger(here.index), progress)
         except tf.errors.OpError as error:
-            return _operation_failed(error, index, workers)
+            return _operation_failed(error, here)
         except Exception as error:
             traceback.print_exc()
-            return _failed(f"worker {index} of {workers}: {error}", getattr(error, "exit_code", 1))
-    if index == 0:
+            return _failed(f"worker {here.index} of {here.workers}: {error}", getattr(error, "exit_code", 1))
+    if here.index == 0:
         sys.stdout.write(json.dumps(dataclasses.asdict(trained)) + "\n")
         sys.stdout.flush()
     return 0
@@ -78,30 +82,31 @@ def _set_environment(spec: TrainSpec) -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")  # it calls parts of pyarrow that will go
 
 
-def _configure(spec: TrainSpec, index: int) -> None:
+def _configure(spec: TrainSpec, on_machine: int) -> None:
     import tensorflow as tf  # noqa: PLC0415
 
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
-        own = gpus[index % len(gpus)]
+        own = gpus[on_machine % len(gpus)]
         tf.config.set_visible_devices(own, "GPU")  # more than one would count its gradients twice
         tf.config.experimental.set_memory_growth(own, True)  # others may run on it
     if spec.threads:
         tf.config.threading.set_intra_op_parallelism_threads(spec.threads)
         tf.config.threading.set_inter_op_parallelism_threads(spec.threads)  # by default as many as the machine has cores
+    tf.config.experimental.enable_tensor_float_32_execution(False)  # GPUs would round factors of float32 to ten bits
     tf.keras.utils.set_random_seed(spec.training.seed)
     tf.config.experimental.enable_op_determinism()
 
 
-def _operation_failed(error: Exception, index: int, workers: int) -> int:
+def _operation_failed(error: Exception, here: Place) -> int:
     """What a collective raises when a peer is gone is worth a retry; anything else is a defect."""
     import tensorflow as tf  # noqa: PLC0415
 
     kind, gone = type(error).__name__, (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
-    if workers > 1 and isinstance(error, (*gone, tf.errors.DeadlineExceededError)):
-        return _failed(f"worker {index} of {workers}: another worker is gone ({kind}).", WorkerError.exit_code)
+    if here.workers > 1 and isinstance(error, (*gone, tf.errors.DeadlineExceededError)):
+        return _failed(f"worker {here.index} of {here.workers}: another worker is gone ({kind}).", WorkerError.exit_code)
     traceback.print_exception(error)
-    return _failed(f"worker {index} of {workers}: {kind}: {' '.join(str(error).split())[:500]}", 1)
+    return _failed(f"worker {here.index} of {here.workers}: {kind}: {' '.join(str(error).split())[:500]}", 1)
 
 
 def _end(spec: TrainSpec, index: int, doing: str) -> None:

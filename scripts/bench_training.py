@@ -101,7 +101,7 @@ def prepare(folder: Path, files: Sequence[TableFile], scenario: Scenario, thread
     model, size = scenario.model, int(max(items.max(), targets.max())) + 1
     given = {
         "dim": model.dim, "heads": model.heads, "blocks": 2, "dropout": model.dropout, "items": size, "threads": threads,
-        "batch_size": scenario.training.batch_size, "epochs": epochs,
+        "batch_size": scenario.training.batch_size, "epochs": epochs, "device": "cuda" if scenario.training.gpu else "cpu",
     }  # fmt: skip
     (folder / "settings.json").write_text(json.dumps(given))
 

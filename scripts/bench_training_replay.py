@@ -72,8 +72,8 @@ def main() -> None:
             max_sequence_length=length, dropout=given["dropout"], hidden_dim=4 * given["dim"],
         )  # fmt: skip
         trainer = lightning.Trainer(
-            max_epochs=given["epochs"], accelerator="cpu", limit_val_batches=0, logger=False, enable_checkpointing=False,
-            enable_progress_bar=False, enable_model_summary=False, callbacks=[clock],
+            max_epochs=given["epochs"], accelerator=given["device"], limit_val_batches=0, logger=False,
+            enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, callbacks=[clock],
         )  # fmt: skip
         trainer.fit(LightningModule(model), datamodule=data)
     print(json.dumps(clock.seconds))

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from models.config import LossConfig
 from models.inputs import FIRST
-from models.losses import calibrated_item_loss, next_item_loss, sampled_item_loss, value_loss
+from models.losses import calibrated_item_loss, next_item_loss, rows_at_once, sampled_item_loss, value_loss
 from models.negatives import Negatives, Sampler
 from models.objective import Objective
 
@@ -52,6 +52,13 @@ def test_next_item_loss_and_its_gradients_are_those_of_the_definition(n):
     np.testing.assert_allclose(result[0], expected[0], rtol=1e-6)
     for gradient, by_hand in zip(result[1:], expected[1:], strict=True):
         np.testing.assert_allclose(gradient, 3 * by_hand, atol=3e-6 * max(1.0, np.abs(by_hand).max()))
+
+
+@pytest.mark.parametrize(("items", "rows"), [(3_417, 19_639), (100_000, 671), (1_000_000, 512)])
+def test_a_gpu_computes_as_many_rows_at_once_as_256_mb_of_logits_hold_and_never_fewer_than_a_processor(items, rows):
+    assert rows_at_once(items, on_gpu=True) == rows
+    assert rows_at_once(items, on_gpu=False) == 512
+    assert rows == 512 or rows * items * 4 <= 256 * 2**20 < (rows + 1) * items * 4
 
 
 def test_next_item_loss_is_the_plain_formula_of_tensorflow():

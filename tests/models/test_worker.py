@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.cluster import place
+from models.cluster import Place, place
 from models.launch import Ended, WorkerProcess, first_cause
 from models.spec import TrainSpec
 from models.watchdog import Watchdog
@@ -147,6 +147,15 @@ def test_a_step_that_takes_too_long_ends_the_worker_and_is_named():
         assert not ended
         assert done.wait(timeout=5)
     assert ended == ["step 4"]
+
+
+def test_workers_of_one_machine_are_counted_by_themselves_so_that_each_finds_a_gpu_of_its_own(monkeypatch):
+    config = {"cluster": {"worker": ["a:1", "b:1", "a:2", "b:7"]}}
+    for index, on_machine in enumerate([0, 0, 1, 1]):
+        monkeypatch.setenv("TF_CONFIG", json.dumps({**config, "task": {"type": "worker", "index": index}}))
+        assert place() == Place(index, 4, on_machine)
+    monkeypatch.delenv("TF_CONFIG")
+    assert place() == Place(0, 1, 0)
 
 
 @pytest.mark.parametrize("text", ["{", '{"cluster": {}}', '{"cluster": {"worker": ["a:1"]}, "task": {"index": 1}}'])
