@@ -56,7 +56,7 @@ def run(spec: TrainSpec, port_fd: int | None = None) -> int:
         here = place()
     except ValueError as error:
         return _failed(str(error), 2)
-    _configure(spec, here.on_machine)
+    configure(spec, here.on_machine)
     with Watchdog(spec.training.step_timeout_seconds, lambda doing: _end(spec, here.index, doing)) as watchdog:
         try:
             if port_fd is not None:
@@ -82,7 +82,8 @@ def _set_environment(spec: TrainSpec) -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")  # it calls parts of pyarrow that will go
 
 
-def _configure(spec: TrainSpec, on_machine: int) -> None:
+def configure(spec: TrainSpec, on_machine: int) -> None:
+    """Sets up TensorFlow, which must not have done anything yet: this worker's GPU, its threads, its seed."""
     import tensorflow as tf  # noqa: PLC0415
 
     gpus = tf.config.list_physical_devices("GPU")

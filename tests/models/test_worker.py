@@ -17,6 +17,7 @@ from models.cluster import Place, place
 from models.launch import Ended, WorkerProcess, first_cause
 from models.spec import TrainSpec
 from models.watchdog import Watchdog
+from models.worker import configure
 from tests.models.tables import sequence_rows, training_spec, write_tables
 
 EPOCHS, STEPS = 10, 50
@@ -147,6 +148,13 @@ def test_a_step_that_takes_too_long_ends_the_worker_and_is_named():
         assert not ended
         assert done.wait(timeout=5)
     assert ended == ["step 4"]
+
+
+def test_a_worker_multiplies_float32_as_float32_also_where_a_gpu_would_round_it(tables, tmp_path, monkeypatch):
+    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)  # it could not be taken back
+    tf.config.experimental.enable_tensor_float_32_execution(True)  # TensorFlow's default
+    configure(training_spec(tables, tmp_path), on_machine=0)
+    assert not tf.config.experimental.tensor_float_32_execution_enabled()
 
 
 def test_workers_of_one_machine_are_counted_by_themselves_so_that_each_finds_a_gpu_of_its_own(monkeypatch):
