@@ -322,7 +322,11 @@ MODELS = Table(
         Column("config_hash", "string", "hash of config"),
         Column("code_version", "string", "version and source hash of the code"),
         Column("inputs", "map<string,bigint>", "Delta version of each table that training read"),
-        Column("packages", "map<string,string>", "versions of the packages that decide the result"),
+        Column(
+            "packages",
+            "map<string,string>",
+            "versions of the packages that decide the result, and the device that it was computed on",
+        ),
         Column("seed", "bigint", "seed of initial weights, order and dropout"),
         Column("steps", "bigint", "optimiser steps of the exported weights"),
         Column("rows", "bigint", "training rows that an epoch streams, as counted"),

@@ -31,7 +31,7 @@ from jobs.runtime.config import digest
 from jobs.runtime.job import Job, Run
 from jobs.runtime.version import code_version, package_versions
 from jobs.training.likes import like_score
-from jobs.training.replay import replay
+from jobs.training.replay import DEVICE, replay
 from jobs.training.workers import threads, train
 from models.delta_log import training_files
 from models.inputs import FIRST, Sizes
@@ -136,7 +136,7 @@ def _row(run: Run, spec: TrainSpec, result: dict) -> tuple:
         digest(sections),
         code_version(),
         spec.versions,
-        package_versions(),
+        {**package_versions(), DEVICE: result["device"]},
         spec.training.seed,
         result["steps"],
         result["rows"],

@@ -42,11 +42,13 @@ class WorkerProcess:
         index: int = 0,
         port: socket.socket | None = None,
         threads: int | None = None,
+        gpus: Sequence[str] = (),
         log: Callable[[str], None],
     ) -> None:
         """Args:
         spec: path of the run's spec.
         addresses: host:port of every worker; with fewer than two the worker is alone.
+        gpus: addresses of the GPUs that it may use; none: all that this process sees.
         port: socket that holds this worker's port; it is closed here, and by the worker just before it listens there.
         log: gets each JSON line that the worker writes.
         """
@@ -56,7 +58,7 @@ class WorkerProcess:
         self._index, self._log = index, log
         self._process = subprocess.Popen(
             command, stdin=pipe, stdout=pipe, stderr=pipe, pass_fds=[port.fileno()] if port else [],
-            env=_environment(addresses, index, threads), text=True, errors="replace",
+            env=_environment(addresses, index, threads, gpus), text=True, errors="replace",
         )  # fmt: skip
         if port:
             port.close()
@@ -118,7 +120,7 @@ def first_cause(ends: Iterable[Ended]) -> Ended | None:
     return failed[0] if failed else None
 
 
-def _environment(addresses: Sequence[str], index: int, threads: int | None) -> dict[str, str]:
+def _environment(addresses: Sequence[str], index: int, threads: int | None, gpus: Sequence[str]) -> dict[str, str]:
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),  # zips of --py-files among them
         "TF_CPP_MIN_LOG_LEVEL": "2",
@@ -129,6 +131,8 @@ def _environment(addresses: Sequence[str], index: int, threads: int | None) -> d
         environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": list(addresses)}, "task": task})
     if threads:
         environment |= {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
+    if gpus:
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
     return environment
 
 

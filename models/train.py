@@ -18,6 +18,7 @@ from models.checkpoint import Checkpoints
 from models.cluster import Cluster
 from models.content import read_item_content, read_item_values, read_transitions
 from models.delta_log import keep_partition, table_files, training_files
+from models.device import device
 from models.errors import CheckpointError, DivergedError, StreamError
 from models.export import export_model
 from models.file_plan import EpochPlan, plan_epoch
@@ -47,6 +48,7 @@ class Trained:
 
     steps    optimiser steps of the weights that were kept
     rows     training rows of an epoch, as streamed
+    device   what the chief computed on
     metrics  losses of the last epoch, seconds of this process; of the kept weights validation metrics, mean gates, and the
              weights of transitions and of item values with the validation metrics that they bring (valid_whole_ndcg@10, _hr@10
              and _value_loss)
@@ -54,6 +56,7 @@ class Trained:
 
     steps: int
     rows: int
+    device: str
     metrics: dict[str, float]
 
 
@@ -306,4 +309,4 @@ class TrainingRun:
         metrics = {"loss": loss, "value_loss": value_loss, "seconds": seconds}
         kept = dict(zip(METRICS, self._state["metrics"].numpy().tolist(), strict=True))
         metrics |= {name: number for name, number in kept.items() if number >= 0}
-        return Trained(int(self._state["best_step"]), self._plan(0).rows, {**metrics, **further})
+        return Trained(int(self._state["best_step"]), self._plan(0).rows, device(), {**metrics, **further})

@@ -33,6 +33,7 @@ class _Task:
         context = BarrierTaskContext.get()
         index = context.partitionId()
         host = context.getTaskInfos()[index].address.rsplit(":", 1)[0]
+        gpus = context.resources().get("gpu")  # where Spark schedules them
         with RelayedLog(self.logs) as logs:
             with socket.socket() as port:
                 port.bind(("", 0))
@@ -43,6 +44,7 @@ class _Task:
                     index=index,
                     port=port,
                     threads=self.threads,
+                    gpus=gpus.addresses if gpus else (),
                     log=lambda line: logs.write(self._named(line)),
                 )
             ended = worker.wait(given_up=Path(self.mark).exists)

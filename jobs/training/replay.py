@@ -22,6 +22,7 @@ from models.inputs import Sizes
 from models.spec import PinnedTable, TrainSpec
 
 DECISIVE = ("sequences", "item_content", "item_transitions", "item_values")  # the tables whose rows decide the model
+DEVICE = "device"  # that a model was trained on, as it stands among the packages of its row
 
 
 def replay(run: Run, model_id: str) -> None:
@@ -49,9 +50,12 @@ def replay(run: Run, model_id: str) -> None:
     different, whole = (expected - found).total(), expected.total()
     run.count("train_rows", result["rows"])
     run.count("weights_different", different)
+    before, now = card["packages"].get(DEVICE), result["device"]
+    if before not in (now, None):  # earlier versions did not say
+        changed.append(f"the device went from {before} to {now}")
     run.log("replay", model_id=model_id, weights=whole, different=different)
     if different:
-        why = f" Since then {', '.join(changed)}." if changed else " Code, packages and inputs are the same."
+        why = f" Since then {', '.join(changed)}." if changed else " Code, packages, device and inputs are the same."
         raise ContractError(
             f"models: {model_id} must have the same weights when it is trained again. Received {different} of {whole} tensors "
             f"that differ; the new ones are in {spec.export}.{why}"
@@ -69,9 +73,9 @@ def _card(run: Run, model_id: str) -> dict[str, Any]:
 
 
 def _changed(card: dict[str, Any]) -> list[str]:
-    """What the card pins and this installation cannot go back to, each as a phrase."""
-    now = package_versions()
-    packages = [f"{n} went from {v} to {now.get(n)}" for n, v in sorted(card["packages"].items()) if now.get(n) != v]
+    """What the card pins and this installation cannot go back to, each as a phrase; the device is known once it has trained."""
+    now, pinned = package_versions(), {n: v for n, v in card["packages"].items() if n != DEVICE}
+    packages = [f"{n} went from {v} to {now.get(n)}" for n, v in sorted(pinned.items()) if now.get(n) != v]
     code = code_version()
     return [*([f"the code went from {card['code_version']} to {code}"] if card["code_version"] != code else []), *packages]
 

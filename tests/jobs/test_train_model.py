@@ -143,9 +143,12 @@ def test_a_model_is_trained_again_to_the_same_weights_from_what_its_row_pins(spa
 
     config = json.loads(model["config"])
     config["training"]["seed"] = 1
-    scenario.write(MODELS, [model | {"config": json.dumps(config)}])
+    elsewhere = {"config": json.dumps(config), "packages": model["packages"] | {"device": "an abacus"}}
+    scenario.write(MODELS, [model | elsewhere])
     assert scenario.train("--replay", model["model_id"]) == 3
-    assert "must have the same weights when it is trained again" in errors(capfd.readouterr().err)
+    told = errors(capfd.readouterr().err)
+    assert "must have the same weights when it is trained again" in told
+    assert f"Since then the device went from an abacus to {model['packages']['device']}." in told
 
     pinned[0].unlink()  # as VACUUM does
     assert scenario.train("--replay", model["model_id"]) == 3

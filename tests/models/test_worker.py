@@ -150,6 +150,13 @@ def test_a_step_that_takes_too_long_ends_the_worker_and_is_named():
     assert ended == ["step 4"]
 
 
+def test_a_worker_sees_the_gpus_that_its_task_was_given():
+    worker = WorkerProcess("no spec", gpus=("3", "5"), log=lambda line: None)
+    environment = Path(f"/proc/{worker.pid}/environ").read_bytes().split(b"\0")
+    assert worker.wait().code == 2
+    assert b"CUDA_VISIBLE_DEVICES=3,5" in environment
+
+
 def test_a_worker_multiplies_float32_as_float32_also_where_a_gpu_would_round_it(tables, tmp_path, monkeypatch):
     monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)  # it could not be taken back
     tf.config.experimental.enable_tensor_float_32_execution(True)  # TensorFlow's default
