@@ -152,8 +152,7 @@ class TrainingRun:
                 f"{self._spec.folder}: every worker must see the same checkpoints. They found steps {steps.tolist()}."
             )
         rows, lanes = self._plan(0).rows, self._spec.lanes
-        gpu = bool(tf.config.list_logical_devices("GPU"))  # what was found, not what was asked for
-        self._log("resume" if self.step else "begin", at=self.step, of=self._total, rows=rows, lanes=lanes, gpu=gpu)
+        self._log("resume" if self.step else "begin", at=self.step, of=self._total, rows=rows, lanes=lanes, device=device())
 
     def epoch(self) -> None:
         """The rest of the epoch that the run stands in, then its validation and its checkpoint."""
