@@ -160,7 +160,7 @@ def test_a_worker_sees_the_gpus_that_its_task_was_given():
 def test_a_worker_multiplies_float32_as_float32_also_where_a_gpu_would_round_it(tables, tmp_path, monkeypatch):
     monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)  # it could not be taken back
     tf.config.experimental.enable_tensor_float_32_execution(True)  # TensorFlow's default
-    configure(training_spec(tables, tmp_path), on_machine=0)
+    configure(training_spec(tables, tmp_path).model_copy(update={"threads": None}), on_machine=0)
     assert not tf.config.experimental.tensor_float_32_execution_enabled()
 
 
