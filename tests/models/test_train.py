@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from models import validation
-from models.blend import Told, fit
+from models.blend import HEAD_ALONE, Told, fit
 from models.cluster import Cluster
 from models.content import read_item_content
 from models.errors import CheckpointError, DivergedError, StreamError
@@ -188,7 +188,9 @@ def test_opinions_of_values_are_weighed_on_validation_values_told_one_by_one(tab
 
 
 def test_without_neighbours_values_are_told_by_the_head_alone(tables, tmp_path):
-    trained, lines = run(training_spec(tables, tmp_path, epochs=1, model={"item_values": False}))
+    spec = training_spec(tables, tmp_path, epochs=1, model={"item_values": False})
+    trained, lines = run(spec.model_copy(update={"export": f"{tmp_path}/export"}))
+    assert Exported.load(f"{tmp_path}/export").item_values.weights == HEAD_ALONE
     assert "value_of_head" not in trained.metrics
     assert "item_values" not in [line["step"] for line in lines]
 
