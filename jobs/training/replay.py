@@ -74,9 +74,9 @@ def _card(run: Run, model_id: str) -> dict[str, Any]:
 
 def _changed(card: dict[str, Any]) -> list[str]:
     """What the card pins and this installation cannot go back to, each as a phrase; the device is known once it has trained."""
-    now, pinned = package_versions(), {n: v for n, v in card["packages"].items() if n != DEVICE}
-    packages = [f"{n} went from {v} to {now.get(n)}" for n, v in sorted(pinned.items()) if now.get(n) != v]
-    code = code_version()
+    now, code = package_versions(), code_version()
+    others = {n: v for n, v in sorted(card["packages"].items()) if n != DEVICE and now.get(n) != v}
+    packages = [f"{n} went from {v} to {now.get(n)}" for n, v in others.items()]
     return [*([f"the code went from {card['code_version']} to {code}"] if card["code_version"] != code else []), *packages]
 
 
