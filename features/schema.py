@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
@@ -12,6 +13,12 @@ from pyspark.sql.types import DataType, StructField, StructType
 from features.errors import ContractError
 
 NUMBERS = ("int", "bigint", "double")  # types of one number
+
+
+@cache
+def data_type(ddl: str) -> DataType:
+    """What Spark's short name of a type stands for. Python asks the JVM to parse it, for two milliseconds a column."""
+    return DataType.fromDDL(ddl)
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class Table:
     def schema(self) -> StructType:
         return StructType(
             [
-                StructField(c.name, DataType.fromDDL(c.type), c.nullable, {"comment": c.comment})  # comments live in Delta
+                StructField(c.name, data_type(c.type), c.nullable, {"comment": c.comment})  # comments live in Delta
                 for c in self.columns
             ]
         )
@@ -65,7 +72,7 @@ def conform(df: DataFrame, table: Table) -> DataFrame:
     wrong = [
         f"{c.name} must be {c.type}, found {actual.get(c.name, 'no such column')}"
         for c in table.columns
-        if actual.get(c.name) != DataType.fromDDL(c.type).simpleString()
+        if actual.get(c.name) != data_type(c.type).simpleString()
     ]
     if wrong:
         raise ContractError(
@@ -76,8 +83,9 @@ def conform(df: DataFrame, table: Table) -> DataFrame:
 
 
 def month_of(date: str) -> SparkColumn:
-    """The month partition, such as 2026-11, of the day in column `date`."""
-    return F.date_format(date, "yyyy-MM")
+    """The month partition, such as 2026-11, of the day in column `date`, of the years 1000 to 9999."""
+    ends = F.array(*[F.lit(f"-{number:02}") for number in range(1, 13)])  # a formatter takes several times as long
+    return F.concat(F.year(date).cast("string"), F.element_at(ends, F.month(date)))
 
 
 DATE = Column("date", "date", "day in UTC")

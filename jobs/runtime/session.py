@@ -20,6 +20,8 @@ _SETTINGS = {
     # A barrier stage with more workers than slots waits ten minutes by default; these make it fail in seconds.
     "spark.scheduler.barrier.maxConcurrentTasksCheck.interval": "2s",
     "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "2",
+    # Each call that makes a column would look up where in our code it stands, for errors' messages: a millisecond of two.
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
     "spark.sql.codegen.hugeMethodLimit": "8000",  # the JVM leaves longer methods uncompiled, which Spark's default ignores
     # Of compiled queries Spark keeps a hundred, fewer than one job has: the JVM would compile the same ones again and again.
     "spark.sql.codegen.cache.maxEntries": "2000",
