@@ -64,6 +64,8 @@ def build(run: Run) -> None:
     if stale is not None and not stale:
         run.keep()
         return
+    if stale is None:
+        run.expect_all("events")
     side_by_side(run.spark, [partial(_build, run, entity, stale, base, as_of) for entity in run.config.features.entities])
 
 

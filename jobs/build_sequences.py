@@ -46,6 +46,7 @@ OWNERS = ("sequences", "user_features", *contents.OWNERS)  # of the statistics t
 
 def build(run: Run) -> None:
     config, user_features = run.config.sequences, run.read("user_features")
+    run.expect_all("events")
     events = with_split(_events(run), config.split).persist()
     if events.isEmpty():
         raise NoInputError(f"events: none up to {run.end} of the types {config.event_types}. Clean the events first.")

@@ -11,11 +11,13 @@ import polars as pl
 
 EARLIEST = datetime.datetime(1990, 1, 1, tzinfo=datetime.UTC)
 KEYS = ["user_id", "item_id", "event_type", "event_time"]
+RAW = ["user", "item", "action", "rating", "at"]
 
 
 def clean(raw: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Events and refused rows."""
-    rows = pl.scan_parquet(f"{raw}/*.parquet").select(
+    """Events and refused rows. polars has no MD5: an event's id is a hash of polars's own, and so another one."""
+    found = pl.scan_parquet(f"{raw}/*.parquet", include_file_paths="file").with_row_index("row")
+    rows = found.with_columns(
         pl.col("user").alias("user_id"), pl.col("item").alias("item_id"), pl.col("action").alias("event_type"),
         pl.col("rating").alias("value"), pl.from_epoch("at", "us").dt.replace_time_zone("UTC").alias("event_time"),
     )  # fmt: skip
@@ -27,9 +29,16 @@ def clean(raw: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     }
     reasons = pl.concat_list([pl.when(broken).then(pl.lit(name)) for name, broken in rules.items()]).list.drop_nulls()
     checked = rows.with_columns(reasons.alias("reasons")).collect()
-    good = pl.col("reasons").list.len() == 0
-    kept = checked.filter(good).drop("reasons").unique(KEYS, keep="last")
-    return kept.with_columns(pl.col("event_time").dt.date().alias("date")), checked.filter(~good)
+    good, date = pl.col("reasons").list.len() == 0, pl.col("event_time").dt.date()
+    kept = checked.filter(good).select("row", *KEYS, "value").unique(KEYS, keep="last")
+    events = kept.with_columns(
+        pl.struct(KEYS).hash().alias("event_id"),
+        pl.int_range(pl.len()).over("user_id", "event_time", order_by="row").alias("tie_order"),
+        date.alias("date"),
+        date.dt.strftime("%Y-%m").alias("month"),
+    )
+    refused = checked.filter(~good).select("file", "row", pl.struct(RAW).struct.json_encode().alias("raw"), "reasons", date)
+    return events.drop("row"), refused
 
 
 def tiles(events: pl.DataFrame, key: str) -> pl.DataFrame:

@@ -24,7 +24,7 @@ from jobs.runtime.arguments import Arguments, Option
 from jobs.runtime.config import Scenario, digest, load
 from jobs.runtime.errors import ConfigError, exit_code
 from jobs.runtime.logs import JsonLog
-from jobs.runtime.session import build_session
+from jobs.runtime.session import build_session, fit_shuffles
 from jobs.runtime.sources import raw_files
 from jobs.runtime.version import code_version
 from jobs.runtime.warehouse import Warehouse
@@ -155,6 +155,14 @@ class Run:
         self.row.outputs = {name: v for name in self.job.writes if (v := self.warehouse.version(name)) is not None}
         self.log("unchanged", outputs=self.row.outputs)
 
+    def expect_all(self, name: str) -> None:
+        """Every row of the table is about to be sent and sorted; without this, as many as the raw files hold.
+
+        Raises:
+            NoInputError: there is no such table.
+        """
+        fit_shuffles(self.spark, self.warehouse.size(name, self.version(name)))
+
     def as_of(self) -> datetime.date:
         """The day, at whose start users are scored: the day after the run's last day, or after the last event."""
         return (self.end or self.last_day) + datetime.timedelta(days=1)
@@ -222,6 +230,7 @@ class Run:
         self.row.outputs = {}
         self.log("start", inputs=self.versions, start=self.start, end=self.end)
         try:
+            fit_shuffles(self.spark, sum(size for _, size, _ in self.raw))
             self.job.build(self)
         except Exception as error:
             return self.finish(error)

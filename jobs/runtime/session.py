@@ -12,6 +12,9 @@ from pyspark.sql import SparkSession
 from jobs.runtime.errors import ConfigError
 
 DELTA_PACKAGE = "io.delta:delta-spark_2.13:4.0.1"
+PART_BYTES = 16 << 20  # of input, compressed or as text: what a task sorts then fits into its share of 2 GB
+MOST_PARTS = 200  # Spark writes so many without sorting rows by part first (spark.shuffle.sort.bypassMergeThreshold)
+_PARTITIONS, _FIRST_PARTS = "spark.sql.shuffle.partitions", "spark.sql.adaptive.coalescePartitions.initialPartitionNum"
 _SETTINGS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
@@ -93,9 +96,23 @@ def _check_delta(spark: SparkSession) -> None:
 def _fit_to_size(spark: SparkSession) -> None:
     """Defaults of Spark and Delta are for large clusters; on a laptop they are most of the time of a small job."""
     given, parallelism = spark.sparkContext.getConf(), spark.sparkContext.defaultParallelism
-    if not given.contains("spark.sql.shuffle.partitions"):
-        spark.conf.set("spark.sql.shuffle.partitions", str(2 * parallelism))
+    if not given.contains(_PARTITIONS):
+        spark.conf.set(_PARTITIONS, str(2 * parallelism))
     if not given.contains("spark.databricks.delta.snapshotPartitions"):
         spark.conf.set("spark.databricks.delta.snapshotPartitions", str(min(50, parallelism)))
     if not given.contains("spark.log.level"):
         spark.sparkContext.setLogLevel("ERROR")
+
+
+def fit_shuffles(spark: SparkSession, input_bytes: int) -> None:
+    """Rows are sent to as many parts as keep their sorts in memory; Spark brings together those that stay small.
+
+    A session that was given a number of partitions keeps it.
+    """
+    if not spark.sparkContext.getConf().contains(_PARTITIONS):
+        spark.conf.set(_FIRST_PARTS, str(shuffle_parts(int(spark.conf.get(_PARTITIONS) or 1), input_bytes)))
+
+
+def shuffle_parts(least: int, input_bytes: int) -> int:
+    """Of a shuffle of so much input; many parts of little input would cost more than they save."""
+    return max(least, min(-(-input_bytes // PART_BYTES), MOST_PARTS))

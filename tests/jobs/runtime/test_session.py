@@ -3,6 +3,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyspark import SparkConf
+from pyspark.sql import SparkSession
 
 from jobs.runtime import session
 from jobs.runtime.errors import ConfigError
@@ -31,6 +35,33 @@ def test_a_python_that_is_too_new_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(session.sys, "version", "3.13.1 (main)")
     with pytest.raises(ConfigError, match=r"Python must be 3.11 or 3.12, .*Received 3.13.1\."):
         session.check_machine()
+
+
+PARTS = "spark.sql.adaptive.coalescePartitions.initialPartitionNum"
+
+
+@given(st.integers(1, 300), st.integers(0, 1 << 40))
+def test_parts_of_a_shuffle_hold_16_MB_unless_they_would_be_more_than_200(least: int, size: int) -> None:
+    parts = session.shuffle_parts(least, size)
+    assert parts >= least
+    assert parts >= 200 or parts * (16 << 20) >= size
+    assert parts == least or (parts <= 200 and (parts - 1) * (16 << 20) < size)
+
+
+def test_a_shuffle_has_as_many_parts_as_its_input_asks_for(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spark.sparkContext, "getConf", lambda: SparkConf(loadDefaults=False))
+    try:
+        session.fit_shuffles(spark, 33 << 20)
+        assert spark.conf.get(PARTS) == "3"
+        session.fit_shuffles(spark, 0)  # the next job of the session
+        assert spark.conf.get(PARTS) == spark.conf.get("spark.sql.shuffle.partitions")
+    finally:
+        spark.conf.unset(PARTS)
+
+
+def test_a_session_that_was_given_a_number_of_partitions_keeps_it(spark: SparkSession) -> None:
+    session.fit_shuffles(spark, 1 << 40)
+    assert spark.conf.get(PARTS, None) is None
 
 
 JOB = "import sys; from jobs.runtime.job import Job; sys.exit(Job('idle', lambda run: None).main(sys.argv[1:]))"

@@ -53,6 +53,14 @@ def test_the_same_write_twice_leaves_the_same_rows(warehouse: Warehouse) -> None
     assert found(warehouse) == {FIRST: 1, SECOND: 2}
 
 
+def test_the_size_of_a_table_is_that_of_the_files_of_a_version(warehouse: Warehouse) -> None:
+    whole = warehouse.write(DAYS, days(warehouse, {FIRST: 1, SECOND: 2, THIRD: 3})).version
+    fewer = warehouse.write(DAYS, days(warehouse, {FIRST: 1})).version
+    for version in (whole, fewer):
+        table = DeltaTable(warehouse.path("days"), version=version)
+        assert warehouse.size("days", version) == sum(table.get_add_actions(flatten=True).to_pydict()["size_bytes"]) > 0
+
+
 def test_no_rows_can_replace_no_rows(warehouse: Warehouse) -> None:
     for where in (None, between("date", FIRST, FIRST)):
         assert warehouse.write(DAYS, days(warehouse, {SECOND: 2}).limit(0), where).rows == 0
