@@ -61,11 +61,11 @@ class Plan:
 def build(run: Run) -> None:
     as_of, base = run.as_of(), run.base() if run.start is None else None
     stale = _stale_days(run, base)
-    if stale is not None and not stale:
-        run.keep()
-        return
     if stale is None:
         run.expect_all("events")
+    elif not stale:
+        run.keep()
+        return
     side_by_side(run.spark, [partial(_build, run, entity, stale, base, as_of) for entity in run.config.features.entities])
 
 

@@ -23,7 +23,7 @@ _SETTINGS = {
     # A barrier stage with more workers than slots waits ten minutes by default; these make it fail in seconds.
     "spark.scheduler.barrier.maxConcurrentTasksCheck.interval": "2s",
     "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "2",
-    # Each call that makes a column would look up where in our code it stands, for errors' messages: a millisecond of two.
+    # Each call that makes a column would look up where in our code it stands, for errors' messages: a millisecond or two.
     "spark.python.sql.dataFrameDebugging.enabled": "false",
     "spark.sql.codegen.hugeMethodLimit": "8000",  # the JVM leaves longer methods uncompiled, which Spark's default ignores
     # Of compiled queries Spark keeps a hundred, fewer than one job has: the JVM would compile the same ones again and again.
@@ -107,9 +107,10 @@ def _fit_to_size(spark: SparkSession) -> None:
 def fit_shuffles(spark: SparkSession, input_bytes: int) -> None:
     """Rows are sent to as many parts as keep their sorts in memory; Spark brings together those that stay small.
 
-    A session that was given a number of partitions keeps it.
+    A session that was given a number of either keeps it.
     """
-    if not spark.sparkContext.getConf().contains(_PARTITIONS):
+    given = spark.sparkContext.getConf()
+    if not (given.contains(_PARTITIONS) or given.contains(_FIRST_PARTS)):
         spark.conf.set(_FIRST_PARTS, str(shuffle_parts(int(spark.conf.get(_PARTITIONS) or 1), input_bytes)))
 
 

@@ -73,15 +73,16 @@ class Warehouse:
         """Newest version of a table; None where there is no table."""
         if not self.exists(name):
             return None
-        nothing = self._nothing()  # Python has only the history, which starts a Spark job to tell the version
+        nothing = self._nothing()
         return int(self._log(name).update(False, nothing, nothing).version())
 
     def size(self, name: str, version: int) -> int:
         """Bytes of the files of a table at a version."""
-        return int(self._log(name).getSnapshotAt(version, self._nothing(), self._nothing()).sizeInBytes())
+        nothing = self._nothing()
+        return int(self._log(name).getSnapshotAt(version, nothing, nothing).sizeInBytes())
 
     def _log(self, name: str):  # type: ignore[no-untyped-def]  # an object of the JVM
-        jvm = self.spark._jvm
+        jvm = self.spark._jvm  # Python has only the history, which starts a Spark job to tell the version
         return jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(name))  # type: ignore[union-attr]
 
     def _nothing(self):  # type: ignore[no-untyped-def]  # of Scala
