@@ -14,8 +14,8 @@ from pyspark.sql import SparkSession
 
 from jobs import build_features, build_sequences, clean_events, evaluate_model, profile_features, score_users, train_model
 from jobs.runtime.arguments import Arguments
+from jobs.runtime.command import run_command
 from jobs.runtime.config import Scenario
-from jobs.runtime.job import run_command
 from jobs.runtime.summary import print_summary
 
 STEPS = (

@@ -25,8 +25,8 @@ from features.splits import with_split
 from features.tables import EVENTS, ITEM_VOCABULARY, METRICS, MODELS, USER_VOCABULARY
 from jobs import run_pipeline
 from jobs.runtime.arguments import Arguments
+from jobs.runtime.command import run_command
 from jobs.runtime.config import Scenario
-from jobs.runtime.job import run_command
 from jobs.runtime.warehouse import Warehouse
 from models.evaluation import Requests, judge, judge_scores
 from models.inputs import FIRST

@@ -1,30 +1,28 @@
-"""What makes a function a job: arguments, configuration, session, pinned inputs, ledger row, exit code."""
+"""What makes a function a job: pinned inputs, atomic outputs, a row of the ledger, an exit code."""
 
 from __future__ import annotations
 
 import datetime
 import json
-import sys
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import yaml
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from features.errors import ContractError, NoInputError
 from features.schema import Table
 from features.tables import all_tables
-from jobs.runtime import arguments, ledger
+from jobs.runtime import ledger
 from jobs.runtime.arguments import Arguments, Option
-from jobs.runtime.config import Scenario, digest, load
-from jobs.runtime.errors import ConfigError, exit_code
+from jobs.runtime.command import failed, run_command
+from jobs.runtime.config import Scenario, digest
+from jobs.runtime.errors import ConfigError
 from jobs.runtime.logs import JsonLog
-from jobs.runtime.session import build_session, fit_shuffles
+from jobs.runtime.session import fit_shuffles
 from jobs.runtime.sources import raw_files
 from jobs.runtime.version import code_version
 from jobs.runtime.warehouse import Warehouse
@@ -59,7 +57,7 @@ class Job:
         try:
             run = Run(spark, config, given, self, log)
         except ConfigError as error:
-            return _failed(log, error)
+            return failed(log, error)
         try:
             run.pin()
             if given.dry_run:
@@ -70,9 +68,9 @@ class Job:
                 log.write("up_to_date", outputs=run.row.outputs)
                 return 0
         except ConfigError as error:  # nothing to write the ledger with
-            return _failed(log, error)
+            return failed(log, error)
         except Exception as error:
-            return _failed(log, error) if given.dry_run else run.finish(error)
+            return failed(log, error) if given.dry_run else run.finish(error)
         return run.perform()
 
 
@@ -184,9 +182,13 @@ class Run:
 
         Outputs that this run does not write stay those of its predecessor.
         """
-        return None if self.force else ledger.base(self.warehouse, self.job.name, self.row.recipe)
+        return None if self.force else ledger.base(self.warehouse, self._runs_before, self.row.recipe)
 
     # Ledger and log
+
+    @cached_property
+    def _runs_before(self) -> list[Row]:
+        return ledger.newest_runs(self.warehouse, self.job.name)
 
     def count(self, name: str, number: int) -> None:
         self.row.counts[name] = self.row.counts.get(name, 0) + int(number)
@@ -218,7 +220,7 @@ class Run:
 
     def is_up_to_date(self) -> bool:
         """The last good run had the same fingerprint, and the tables are as it left them."""
-        outputs = ledger.last_good(self.warehouse, self.job.name, self.row.fingerprint)
+        outputs = ledger.last_good(self._runs_before, self.row.fingerprint)
         if outputs is None:
             return False
         self.row.outputs = outputs
@@ -243,7 +245,7 @@ class Run:
         row = self.row
         row.seconds = round((datetime.datetime.now(datetime.UTC) - row.started_at).total_seconds(), 3)
         if error is not None:
-            row.exit_code, row.error = _failed(self.logger, error), str(error)
+            row.exit_code, row.error = failed(self.logger, error), str(error)
         ledger.record(self.warehouse, row)
         self.log("end", seconds=row.seconds, exit_code=row.exit_code, outputs=row.outputs, counts=row.counts)
         return row.exit_code
@@ -264,39 +266,3 @@ class Run:
         source = self.config.source
         given = [s for s in (source.events, source.items, source.tags, source.users) if s is not None]
         return [f for s in given for f in raw_files(self.spark, s, self.start, self.end)]
-
-
-def run_command(
-    name: str,
-    description: str,
-    argv: Sequence[str] | None,
-    execute: Callable[[SparkSession, Scenario, Arguments], int],
-    options: Sequence[Option] = (),
-) -> int:
-    """Parses, loads the configuration, gets the session and executes; every error becomes its exit code."""
-    log = JsonLog(job=name)
-    try:
-        given = arguments.parse(name, description, argv, options)
-        config = load(given.config, given.overrides)
-        if given.print_config:
-            print(yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True), end="")
-            return 0
-        log = JsonLog(run_id=given.run_id, job=name)
-        running = SparkSession.getActiveSession()
-        with log.step("session"):
-            spark = build_session(f"lakeformer {name}")
-    except Exception as error:
-        return _failed(log, error)
-    try:
-        return execute(spark, config, given)
-    finally:
-        if running is None:
-            spark.stop()
-
-
-def _failed(log: JsonLog, error: Exception) -> int:
-    code = exit_code(error)
-    told = isinstance(error, ConfigError | NoInputError | ContractError) or code != 1
-    log.write("failed", exit_code=code, error=str(error), trace=None if told else traceback.format_exc())
-    print(f"{log.fields['job']}: {error}" if told else traceback.format_exc(), file=sys.stderr)
-    return code

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
+from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from features.tables import RUNS
 from jobs.runtime.days import Days
 from jobs.runtime.warehouse import Warehouse
 
-_LOOKED_AT = 200  # newest runs of a job; where none of them was without dates, the next one builds everything
+_LOOKED_AT = 200  # newest runs of a job; what none of them tells is built again
 
 
 @dataclass
@@ -54,28 +56,31 @@ def record(warehouse: Warehouse, row: RunRow) -> None:
     warehouse.append_once(RUNS, df.coalesce(1), token=f"{row.run_id}/{row.job}")
 
 
-def last_good(warehouse: Warehouse, job: str, fingerprint: str) -> dict[str, int] | None:
-    """Versions of the tables that the last good run of this fingerprint left; None: there was none."""
+def newest_runs(warehouse: Warehouse, job: str) -> list[Row]:
+    """The newest runs of a job, the last one first: what the two functions below look at."""
     if not warehouse.exists(RUNS.name):
-        return None
-    good = (F.col("job") == job) & (F.col("fingerprint") == fingerprint) & (F.col("exit_code") == 0)
-    row = warehouse.read(RUNS).where(good).orderBy(F.desc("started_at")).select("outputs").head()
-    return dict(row["outputs"]) if row else None
+        return []
+    runs = warehouse.read(RUNS).where(F.col("job") == job).orderBy(F.desc("started_at")).limit(_LOOKED_AT)
+    return runs.select("fingerprint", "recipe", "arguments", "exit_code", "inputs", "outputs").collect()
 
 
-def base(warehouse: Warehouse, job: str, recipe: str) -> Base | None:
+def last_good(runs: Sequence[Row], fingerprint: str) -> dict[str, int] | None:
+    """Versions of the tables that the last good run of this fingerprint left; None: there was none."""
+    good = (run for run in runs if run["fingerprint"] == fingerprint and run["exit_code"] == 0)
+    row = next(good, None)
+    return None if row is None else dict(row["outputs"])
+
+
+def base(warehouse: Warehouse, runs: Sequence[Row], recipe: str) -> Base | None:
     """The run that last made the tables of a job, as they are now, whole; None: one must start anew.
 
     That is the last good run without dates, if it and every run since had this recipe, and if nobody else has written the
     tables. Runs with dates may have come since: their days were made from inputs that may be there no more. After a run
     without dates that wrote and failed nobody knows the days.
     """
-    if not warehouse.exists(RUNS.name):
-        return None
-    runs = warehouse.read(RUNS).where(F.col("job") == job).orderBy(F.desc("started_at")).limit(_LOOKED_AT)
     versions: dict[str, int] = {}
     since = Days.of(())
-    for run in runs.select("recipe", "arguments", "exit_code", "inputs", "outputs").collect():
+    for run in runs:
         if run["recipe"] != recipe:
             return None
         versions = dict(run["outputs"]) | versions

@@ -26,21 +26,25 @@ def _ran(warehouse, job, *runs):
                                         outputs=outputs, exit_code=exit_code))  # fmt: skip
 
 
+def _base(warehouse, job, recipe):
+    return ledger.base(warehouse, ledger.newest_runs(warehouse, job), recipe)
+
+
 def test_a_run_goes_on_from_the_last_good_one_without_dates_and_knows_the_days_of_those_since(warehouse):
     _ran(warehouse, "a", (None, {}, 0), (None, {}, 0), (DAY, {}, 0), (DAY + dt.timedelta(2), {}, 3))
-    assert ledger.base(warehouse, "a", "recipe") == Base({"events": 1}, {}, Days.of([DAY, DAY + dt.timedelta(2)]))
-    assert ledger.base(warehouse, "a", "another recipe") is None
+    assert _base(warehouse, "a", "recipe") == Base({"events": 1}, {}, Days.of([DAY, DAY + dt.timedelta(2)]))
+    assert _base(warehouse, "a", "another recipe") is None
 
 
 def test_after_a_run_that_wrote_and_failed_everything_is_built(warehouse):
     _ran(warehouse, "b", (None, {}, 0), (None, {}, 5))
-    assert ledger.base(warehouse, "b", "recipe") == Base({"events": 0}, {}, Days.of([]))
+    assert _base(warehouse, "b", "recipe") == Base({"events": 0}, {}, Days.of([]))
     left = {"runs": warehouse.version("runs") + 2}  # a table that is where the run left it, which writes its own two rows
     _ran(warehouse, "c", (None, {}, 0), (None, left, 5))
     assert warehouse.version("runs") == left["runs"]
-    assert ledger.base(warehouse, "c", "recipe") is None
+    assert _base(warehouse, "c", "recipe") is None
 
 
 def test_where_no_run_had_all_days_there_is_nothing_to_go_on_from(warehouse):
     _ran(warehouse, "d", (DAY, {}, 0))
-    assert ledger.base(warehouse, "d", "recipe") is None
+    assert _base(warehouse, "d", "recipe") is None
