@@ -109,20 +109,19 @@ class Interest(_OfLabel):
         part = counts(feature.column)
         tile = F.struct(past.tile_date.alias("day"), F.map_entries(past.column(part)).alias("counts"))
         tiles = past.over(F.collect_list(F.when(past.column(part).isNotNull(), tile)))
-        weighed = F.flatten(
-            F.transform(
-                tiles,
-                lambda tile: F.transform(
+
+        def weighed(tile: Column) -> Column:
+            def of_age(weight: Column) -> Column:
+                return F.transform(
                     tile["counts"],
                     lambda one: F.struct(
-                        one["key"].alias("key"),
-                        tile["day"].alias("day"),
-                        (one["value"] * decay(tile["day"], feature)).alias("value"),
+                        one["key"].alias("key"), tile["day"].alias("day"), (one["value"] * weight).alias("value")
                     ),
-                ),
-            )
-        )
-        return shares(summed_by_key(weighed), float(feature.smoothing or 0))
+                )
+
+            return let(decay(tile["day"], feature), of_age)
+
+        return shares(summed_by_key(F.flatten(F.transform(tiles, weighed))), float(feature.smoothing or 0))
 
     def text(self, feature: Feature) -> str:
         return (
