@@ -25,17 +25,19 @@ _SETTINGS = {
     "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "2",
     # Each call that makes a column would look up where in our code it stands, for errors' messages: a millisecond or two.
     "spark.python.sql.dataFrameDebugging.enabled": "false",
-    "spark.sql.codegen.hugeMethodLimit": "8000",  # the JVM leaves longer methods uncompiled, which Spark's default ignores
     # Of compiled queries Spark keeps a hundred, fewer than one job has: the JVM would compile the same ones again and again.
     "spark.sql.codegen.cache.maxEntries": "2000",
-    # A shuffle whose partitions are this small is joined by hash: sorting both sides takes longer.
-    "spark.sql.adaptive.maxShuffledHashJoinLocalMapThreshold": "16m",
     # Spark's default, INT96, has no statistics to skip rows by, and other readers have to guess its unit.
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.hadoop.parquet.enable.dictionary#event_id": "false",  # ids are all different: a dictionary is begun in vain
     # Delta would put a projection over rows that are sorted by their partition, see no order in them and sort them again. It
     # is for partitions that may be empty text, which none of ours can be.
     "spark.databricks.delta.convertEmptyToNullForStringPartitionCol": "false",
+}
+_DEFAULTS = {  # what is given to spark-submit goes before
+    "spark.sql.codegen.hugeMethodLimit": "8000",  # the JVM leaves longer methods uncompiled, which Spark's default ignores
+    # A shuffle whose partitions are this small is joined by hash: sorting both sides takes longer.
+    "spark.sql.adaptive.maxShuffledHashJoinLocalMapThreshold": "16m",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",  # rows are whole sequences: a batch stays in the cache
 }
 
@@ -76,7 +78,7 @@ def build_session(name: str, master: str | None = None, settings: dict[str, str]
         builder = builder.config(key, value)
     spark: SparkSession = builder.getOrCreate()
     _check_delta(spark)
-    _fit_to_size(spark)
+    _set_defaults(spark)
     return spark
 
 
@@ -93,13 +95,13 @@ def _check_delta(spark: SparkSession) -> None:
         ) from error
 
 
-def _fit_to_size(spark: SparkSession) -> None:
+def _set_defaults(spark: SparkSession) -> None:
     """Defaults of Spark and Delta are for large clusters; on a laptop they are most of the time of a small job."""
     given, parallelism = spark.sparkContext.getConf(), spark.sparkContext.defaultParallelism
-    if not given.contains(_PARTITIONS):
-        spark.conf.set(_PARTITIONS, str(2 * parallelism))
-    if not given.contains("spark.databricks.delta.snapshotPartitions"):
-        spark.conf.set("spark.databricks.delta.snapshotPartitions", str(min(50, parallelism)))
+    by_size = {_PARTITIONS: 2 * parallelism, "spark.databricks.delta.snapshotPartitions": min(50, parallelism)}
+    for key, value in {**_DEFAULTS, **by_size}.items():
+        if not given.contains(key):
+            spark.conf.set(key, str(value))
     if not given.contains("spark.log.level"):
         spark.sparkContext.setLogLevel("ERROR")
 

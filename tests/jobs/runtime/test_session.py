@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,22 @@ def test_a_shuffle_has_as_many_parts_as_its_input_asks_for(spark: SparkSession, 
 def test_a_session_that_was_given_a_number_of_partitions_keeps_it(spark: SparkSession) -> None:
     session.fit_shuffles(spark, 1 << 40)
     assert spark.conf.get(PARTS, None) is None
+
+
+SESSION = """
+from jobs.runtime.session import build_session
+spark = build_session("given")
+for key in ("spark.sql.execution.arrow.maxRecordsPerBatch", "spark.sql.codegen.hugeMethodLimit", "spark.sql.session.timeZone"):
+    print(spark.conf.get(key))
+"""
+
+
+def test_what_spark_submit_is_given_goes_before_the_defaults_but_days_stay_those_of_utc() -> None:
+    options = "--conf spark.sql.execution.arrow.maxRecordsPerBatch=7 --conf spark.sql.session.timeZone=Europe/Berlin"
+    more = {"PYSPARK_SUBMIT_ARGS": f"--master local[1] {options} pyspark-shell"}
+    command = [sys.executable, "-c", SESSION]
+    ended = subprocess.run(command, env=os.environ | more, capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["7", "8000", "UTC"]
 
 
 JOB = "import sys; from jobs.runtime.job import Job; sys.exit(Job('idle', lambda run: None).main(sys.argv[1:]))"
