@@ -96,7 +96,11 @@ def _check_delta(spark: SparkSession) -> None:
 
 
 def _set_defaults(spark: SparkSession) -> None:
-    """Defaults of Spark and Delta are for large clusters; on a laptop they are most of the time of a small job."""
+    """Sets what the session was not given.
+
+    Numbers of parts go by the machine: those of Spark and Delta are for large clusters, and on a laptop most of a small job's
+    time.
+    """
     given, parallelism = spark.sparkContext.getConf(), spark.sparkContext.defaultParallelism
     by_size = {_PARTITIONS: 2 * parallelism, "spark.databricks.delta.snapshotPartitions": min(50, parallelism)}
     for key, value in {**_DEFAULTS, **by_size}.items():
