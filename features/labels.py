@@ -150,6 +150,11 @@ def padded(values: Column, slots: int, filler: Column) -> Column:
     return F.concat(values, F.array_repeat(filler, slots - F.size(values)))
 
 
+def label_names(fields: Fields) -> list[str]:
+    """What each entry of `labels` is of: the field's name, as often as it keeps labels."""
+    return [f.name for f in label_fields(fields) for _ in range(f.kept)]
+
+
 def label_slots(fields: Fields) -> int:
     """Entries of `labels` and `label_weights`."""
     return sum(f.kept for f in label_fields(fields))

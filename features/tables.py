@@ -317,7 +317,7 @@ MODELS = Table(
         Column(
             "model_id", "string", "hash of configuration, code, input versions and seed: the same inputs make the same model"
         ),
-        Column("created_at", "timestamp", "when training ended, UTC"),
+        Column("created_at", "timestamp", "when training ended, the last time that it was asked for, UTC"),
         Column("config", "string", "the scenario's model, training and sequence sections, as JSON"),
         Column("config_hash", "string", "hash of config"),
         Column("code_version", "string", "version and source hash of the code"),

@@ -3,7 +3,7 @@
 Reads   sequences, item_content, item_transitions,  the versions at the start of the run, to the end of training
         item_values, label_vocabulary
         statistics, projections                     only their versions: scoring scales with the numbers the model saw
-Writes  models                                      one row; training again on the same inputs changes nothing
+Writes  models                                      one row, the newest; training again on the same inputs changes nothing
         <warehouse>/_training/<model_id>/           checkpoints: the same command goes on where a killed run stopped
         <warehouse>/_models/<model_id>/             the exported model
 
@@ -18,18 +18,18 @@ from __future__ import annotations
 import datetime
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pyspark.sql import functions as F
 
-from features.content_numbers import number_names
-from features.declared_tables import model_features
 from features.errors import ContractError
 from features.scaling import z_scores
 from jobs.runtime.arguments import Option
 from jobs.runtime.config import digest
 from jobs.runtime.job import Job, Run
+from jobs.runtime.trained import input_names, newest_row
 from jobs.runtime.version import code_version, package_versions
+from jobs.runtime.warehouse import equals
 from jobs.training.likes import like_score
 from jobs.training.replay import DEVICE, replay
 from jobs.training.workers import threads, train
@@ -50,7 +50,13 @@ def build(run: Run) -> None:
     spec = training_spec(run, _sizes(run))
     result = train(run, spec)
     run.count("train_rows", result["rows"])
-    run.insert_new("models", run.spark.createDataFrame([_row(run, spec, result)], run.table("models").schema))
+    newest = newest_row(run.newest("models")) if run.exists("models") else None
+    if newest is not None and newest["model_id"] == spec.model_id:
+        run.keep()
+        return
+    # An older row of it is replaced: scoring takes the newest model, which is that of the scenario as it is now.
+    row = run.spark.createDataFrame([_row(run, spec, result)], run.table("models").schema)
+    run.write("models", row, equals(model_id=spec.model_id))
 
 
 def training_spec(run: Run, sizes: Sizes) -> TrainSpec:
@@ -67,6 +73,7 @@ def training_spec(run: Run, sizes: Sizes) -> TrainSpec:
         sizes=sizes,
         folder="none",
         versions={name: run.version(name) for name in READS if name in run.versions},  # not all have projections
+        names=input_names(run.config, z_scores(run.read("statistics"), "user_features")),
         like_score=like_score(training.loss, lambda: run.read("statistics")),
         threads=threads(run, training.workers),
     )
@@ -115,15 +122,14 @@ def _sizes(run: Run) -> Sizes:
     )
 
 
-def _named(run: Run, metrics: dict[str, float]) -> dict[str, float]:
+def _named(names: Mapping[str, Sequence[str]], metrics: Mapping[str, float]) -> dict[str, float]:
     """The metrics, gates of numbers under the names of what was declared."""
-    fitted, content = z_scores(run.read("statistics"), "user_features"), run.config.content
-    numbers = {
-        "request_embedding/user_features": [n for n in model_features(run.config.features.user) if n in fitted],
-        "request_embedding/user_numbers": number_names(content.user),
-        "item_tower/numbers": number_names(content.item),
+    parts = {
+        "request_embedding/user_features": names["user_features"],
+        "request_embedding/user_numbers": names["user_numbers"],
+        "item_tower/numbers": names["item_numbers"],
     }
-    named = {f"{GATE}{part}/{i}": f"{GATE}{part}/{name}" for part, names in numbers.items() for i, name in enumerate(names)}
+    named = {f"{GATE}{part}/{i}": f"{GATE}{part}/{name}" for part, of_part in parts.items() for i, name in enumerate(of_part)}
     return {named.get(key, key): value for key, value in metrics.items()}
 
 
@@ -140,7 +146,7 @@ def _row(run: Run, spec: TrainSpec, result: dict) -> tuple:
         spec.training.seed,
         result["steps"],
         result["rows"],
-        _named(run, result["metrics"]),
+        _named(spec.names, result["metrics"]),
         vars(spec.sizes),
         spec.export,
     )

@@ -35,6 +35,7 @@ class TrainSpec(Section):
     folder: str  # of checkpoints: a path that every worker sees
     export: str | None = None  # folder that the chief exports the best weights to; null: no export
     versions: dict[str, int] = Field(default_factory=dict)  # Delta version of each table that was read, for the card
+    names: dict[str, list[str]] = Field(default_factory=dict)  # of the declared inputs, in their order, for the card
     like_score: float | None = None  # z-score of training.loss.like_from; null: none is declared
     threads: PositiveInt | None = None  # of one worker; null: all cores
 

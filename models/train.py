@@ -280,6 +280,7 @@ class TrainingRun:
         card = {
             "model_id": self._spec.model_id,
             "inputs": self._spec.versions,
+            "names": self._spec.names,
             "seed": self._spec.training.seed,
             "steps": steps,
             "like_score": self._spec.like_score,

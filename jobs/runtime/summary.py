@@ -11,6 +11,7 @@ from rich.table import Table as Grid
 
 from features.tables import ITEMS, METRICS, MODELS, RECOMMENDATIONS, RUNS
 from jobs.runtime.config import Scenario
+from jobs.runtime.trained import newest_row
 from jobs.runtime.warehouse import Warehouse
 
 
@@ -20,13 +21,13 @@ def print_summary(spark: SparkSession, config: Scenario, jobs: Sequence[str]) ->
     # A terminal's width where there is one; a log keeps whole lines.
     console = Console(soft_wrap=True) if Console().is_terminal else Console(width=120)
     console.print(_steps(warehouse.read(RUNS), jobs))
-    model_id = warehouse.read(MODELS).orderBy(F.desc("created_at")).select("model_id").head()
-    if model_id is None:
+    model = newest_row(warehouse.read(MODELS))
+    if model is None:
         return
-    of_model = warehouse.read(METRICS).where(F.col("model_id") == model_id[0])
+    of_model = warehouse.read(METRICS).where(F.col("model_id") == model["model_id"])
     console.print(_quality(of_model, config.scoring.leaves_out_seen))
     console.print(_recommendations(warehouse.read(RECOMMENDATIONS), warehouse.read(ITEMS)))
-    console.print(f"tables: {warehouse.root}\nreport: {warehouse.root}/_reports/{model_id[0]}/report.html")
+    console.print(f"tables: {warehouse.root}\nreport: {warehouse.root}/_reports/{model['model_id']}/report.html")
 
 
 def _grid(title: str, *columns: str) -> Grid:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from features.content import user_content
 from features.content_config import has_categories
-from features.content_numbers import width
+from features.content_numbers import number_names
 from features.declared_tables import model_features
 from features.errors import ContractError, NoInputError
 from features.fitted import Fitted
-from features.labels import label_slots
+from features.labels import label_names
 from features.scaling import z_scores
+from jobs.runtime.config import Scenario
 from jobs.runtime.contents import encoded, item_contents
 from jobs.runtime.files import fetch
 from jobs.runtime.job import Run
@@ -76,15 +78,20 @@ def newest_model(run: Run) -> Trained:
     row = None
     if models is not None:
         chosen = models if wanted is None else models.where(F.col("model_id") == wanted)
-        row = chosen.orderBy(F.desc("created_at"), "model_id").head()
+        row = newest_row(chosen)
     if row is None:
         which = "holds no model" if wanted is None else f"holds no model {wanted}"
         raise NoInputError(f"models: the warehouse {which}. Run train_model first.")
     folder = _local(run, row["export_path"])
     trained = Trained(row["model_id"], folder, dict(row["inputs"]), Exported.load(folder))
-    _check_sizes(run, trained)
+    _check_inputs(run, trained)
     run.log("model", model_id=trained.model_id, created_at=row["created_at"], inputs=trained.inputs)
     return trained
+
+
+def newest_row(models: DataFrame) -> Row | None:
+    """The row of the model that was trained last; None: there is none."""
+    return models.orderBy(F.desc("created_at"), "model_id").head()
 
 
 def _local(run: Run, export_path: str) -> Path:
@@ -98,19 +105,32 @@ def _local(run: Run, export_path: str) -> Path:
     return folder
 
 
-def _check_sizes(run: Run, trained: Trained) -> None:
-    declared = set(model_features(run.config.features.user))  # more than the model was trained with does no harm
-    sizes, config, content = trained.exported.card["sizes"], run.config.sequences, run.config.content.item
-    expected = {
-        "max_length": config.max_length,
-        "user_features": len(z_scores(as_trained(run, trained, "statistics"), "user_features").keys() & declared),
-        "item_categories": config.max_categories if has_categories(content) else 0,
-        "item_numbers": width(content),
-        "item_label_slots": label_slots(content),
-        "user_numbers": width(run.config.content.user),
-        "user_label_slots": label_slots(run.config.content.user),
+def input_names(config: Scenario, fitted: Container[str]) -> dict[str, list[str]]:
+    """What each entry of the declared inputs is, in the order in which the model reads them.
+
+    Args:
+        fitted: user features that have a z-score; the model reads no others.
+    """
+    user, item = config.content.user, config.content.item
+    return {
+        "user_features": [name for name in model_features(config.features.user) if name in fitted],
+        "user_numbers": number_names(user),
+        "user_labels": label_names(user),
+        "item_numbers": number_names(item),
+        "item_labels": label_names(item),
     }
-    found = {name: sizes.get(name) for name in expected}  # an export of an earlier version lacks what came later
+
+
+def _check_inputs(run: Run, trained: Trained) -> None:
+    card, config = trained.exported.card, run.config
+    sizes, names = card["sizes"], card.get("names", {})
+    fitted = z_scores(as_trained(run, trained, "statistics"), "user_features")  # more that are declared do no harm
+    expected = {
+        "max_length": config.sequences.max_length,
+        "item_categories": config.sequences.max_categories if has_categories(config.content.item) else 0,
+        **input_names(config, fitted),
+    }
+    found = {name: names.get(name) if isinstance(value, list) else sizes.get(name) for name, value in expected.items()}
     wrong = [f"{name}={found[name]}, the scenario has {value}" for name, value in expected.items() if found[name] != value]
     if wrong:
         raise ContractError(f"models: {trained.model_id} was trained with {'; '.join(wrong)}. Train a model for this scenario.")

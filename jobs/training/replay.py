@@ -90,6 +90,7 @@ def _spec(run: Run, card: dict[str, Any]) -> TrainSpec:
         model=ModelConfig.model_validate(sections["model"]),
         training=training,
         sizes=Sizes(**card["sizes"]),
+        names={},  # they change no weights
         folder=folder,
         export=f"{folder}/export",
         versions=card["inputs"],

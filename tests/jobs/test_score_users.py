@@ -241,6 +241,13 @@ def test_an_export_of_other_sizes_is_refused(tiny: Tiny, capsys: pytest.CaptureF
     assert "its export has 10 items, item_content 8 (version 0 then, 0 now)" in _failure(tiny, capsys, 3)
 
 
+def test_inputs_in_another_order_are_refused_though_they_are_as_many(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    swapped = 'content.item=[{"number": "year"}, {"number": "price", "scale": "log"}]'
+    message = _failure(tiny, capsys, 3, "--set", swapped)
+    trained = "['price_log', 'price_known', 'year_z_score', 'year_known']"
+    assert f"item_numbers={trained}, the scenario has ['year_z_score', 'year_known', 'price_log', 'price_known']" in message
+
+
 def test_a_lost_version_or_export_is_named(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
     trained = list(Path(tiny.path("item_content")).glob("*.parquet"))
     tw.write_vocabulary(tiny, [*ITEMS, "new"], WALKS)

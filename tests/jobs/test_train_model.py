@@ -127,6 +127,23 @@ def test_a_killed_worker_ends_the_job_with_10_and_the_same_command_trains_on_to_
     assert scenario.models() == [model]
 
 
+def test_going_back_to_an_earlier_configuration_makes_its_model_the_newest_again(spark, tmp_path):
+    rows = [*sequence_rows(20, 4), *sequence_rows(9, 8, split="valid")]
+    scenario = Scenario(spark, tmp_path, workers=1, epochs=1).with_tables(rows)
+
+    def newest(*arguments: str) -> str:
+        assert scenario.train(*arguments) == 0
+        return max(scenario.models(), key=lambda row: row["created_at"])["model_id"]
+
+    first = newest()
+    assert newest("--set", "training.seed=1") != first
+    assert newest() == first
+    before = scenario.models()
+    assert len(before) == 2
+    assert newest("--force") == first
+    assert scenario.models() == before
+
+
 def test_a_model_is_trained_again_to_the_same_weights_from_what_its_row_pins(spark, tmp_path, capfd):
     rows = [*sequence_rows(30, 4), *sequence_rows(9, 8, split="valid")]
     scenario = Scenario(spark, tmp_path, workers=1, epochs=2).with_tables(rows)

@@ -221,10 +221,13 @@ def with_model(tiny: Tiny, model_id: str = "m1", seed: int = 7, **card: Any) -> 
     model = Recommender(ModelConfig(dim=8, dropout=0.0), sizes, seed=seed)
     folder = tiny.root / "exports" / model_id
     folder.parent.mkdir(exist_ok=True)
+    names = {
+        "user_features": ["events_count_7d"], "user_numbers": ["age_z_score", "age_known"], "user_labels": ["segment"],
+        "item_numbers": ["price_log", "price_known", "year_z_score", "year_known"], "item_labels": [],
+    }  # fmt: skip
     sample = {name: np.array([values]) for name, values in history([2, 3], MAX_LENGTH).items()}
-    export_model(
-        model, content, transitions_of(sizes.items), values_of(sizes.items), folder, sample, {"model_id": model_id, **card}
-    )
+    card = {"model_id": model_id, "names": names, **card}
+    export_model(model, content, transitions_of(sizes.items), values_of(sizes.items), folder, sample, card)
     row = {
         "model_id": model_id, "created_at": DAY0 + datetime.timedelta(days=seed), "config": "{}", "config_hash": "0",
         "code_version": "0", "inputs": {n: tiny.version(n) for n in ("item_content", "statistics", "sequences")},
