@@ -32,7 +32,7 @@ from jobs.runtime.version import code_version, package_versions
 from jobs.runtime.warehouse import equals
 from jobs.training.likes import like_score
 from jobs.training.replay import DEVICE, replay
-from jobs.training.workers import threads, train
+from jobs.training.workers import refuse_remote, threads, train
 from models.delta_log import training_files
 from models.inputs import FIRST, Sizes
 from models.spec import GATE, PinnedTable, TrainSpec
@@ -43,6 +43,7 @@ REPLAY = Option("--replay", "MODEL_ID", "trains a model again from what its row 
 
 
 def build(run: Run) -> None:
+    refuse_remote(run.config.warehouse)
     if REPLAY.name in run.options:
         replay(run, run.options[REPLAY.name])
         return
@@ -93,18 +94,23 @@ def _sizes(run: Run) -> Sizes:
     ).head()  # fmt: skip
     examples = run.read("sequences").agg(
         F.max(F.size("user_features") / F.col("length")), F.max(F.array_max(F.concat("item_ids", "targets"))),
-        F.max(F.size("user_numbers")), F.max(F.size("user_labels")),
+        F.max(F.size("user_numbers")), F.max(F.size("user_labels")), F.max("length"),
     ).head()  # fmt: skip
     by_column = run.read("label_vocabulary").groupBy("column").agg(F.max("index").alias("last")).collect()
     labels = {row["column"]: row["last"] for row in by_column}
     last, numbers, categories, slots = content  # type: ignore[misc]
-    features, last_used, user_numbers, user_slots = examples  # type: ignore[misc]
+    features, last_used, user_numbers, user_slots, longest = examples  # type: ignore[misc]
     if last is None:
         raise ContractError("item_content: the table has no rows. Run build_sequences.")
     if (last_used or 0) > last:
         raise ContractError(
             f"sequences: an item index of theirs is {last_used}, but item_content ends at {last}: they are of different "
             "vocabularies. Run build_sequences."
+        )
+    if (longest or 0) > run.config.sequences.max_length:
+        raise ContractError(
+            f"sequences: must be of at most sequences.max_length={run.config.sequences.max_length} events. "
+            f"Received {longest}: they are of another configuration. Run build_sequences."
         )
     return Sizes(
         items=last + 1,

@@ -28,18 +28,20 @@ def position_buckets(length: tf.Tensor) -> tf.Tensor:
 
 
 def elapsed(gaps: tf.Tensor) -> tf.Tensor:
-    """(batch, length) float32: seconds since the first event, as far as gaps tell them, that is within a factor of two."""
+    """(batch, length) float64: seconds since the first event, as far as gaps tell them, that is within a factor of two. In
+    float32 a second would be lost after half a year."""
     return tf.cumsum(seconds(gaps), axis=1)
 
 
 def seconds(gaps: tf.Tensor) -> tf.Tensor:
-    """The least number of seconds that each gap bucket stands for, float32; 0 for no event before."""
-    return tf.where(gaps > 0, tf.pow(2.0, tf.cast(gaps, tf.float32) - 1.0) - 1.0, 0.0)
+    """The least number of seconds that each gap bucket stands for, float64; 0 for no event before."""
+    least = tf.constant([0.0, *(2.0**bits - 1.0 for bits in range(GAP_BUCKETS - 1))], tf.float64)
+    return tf.gather(least, gaps)
 
 
 def time_buckets(rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
     """(batch, length, length) int32: the bucket of rows[i] - columns[j], both (batch, length) in seconds; 0 where negative."""
-    apart = tf.maximum(rows[:, :, None] - columns[:, None, :], 0.0)
+    apart = tf.cast(tf.maximum(rows[:, :, None] - columns[:, None, :], 0.0), tf.float32)
     return tf.minimum(tf.cast(tf.math.log(1.0 + apart) / math.log(2.0), tf.int32), GAP_BUCKETS - 1)
 
 
@@ -54,8 +56,8 @@ class RelativeBias(Composite):
 
     def call(self, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor | None:
         """Args:
-            rows: (batch, length) float32, when what attends happens, in seconds.
-            columns: (batch, length) float32, when what it attends to has happened.
+            rows: (batch, length) float64, when what attends happens, in seconds.
+            columns: (batch, length) float64, when what it attends to has happened.
         Returns:
             (batch or 1, heads, length, length).
         """

@@ -61,6 +61,17 @@ class LossConfig(Section):
                 "negatives are drawn for every softmax but full, and for none with it. "
                 f"Received softmax={self.softmax}, negatives={self.negatives}."
             )
+        drawn = {"per_position", "popularity_power"} & self.model_fields_set
+        if self.softmax == "full" and any(getattr(self, name) for name in drawn):
+            raise ValueError(f"{', '.join(sorted(drawn))} must go with a softmax that draws negatives. Received softmax=full.")
+        return self
+
+    @model_validator(mode="after")
+    def something_is_learnt(self) -> Self:
+        if not self.next_item and not self.value:
+            raise ValueError("next_item and value must not both be 0: nothing would be learnt. Received 0 and 0.")
+        if self.like_from is not None and not self.value:
+            raise ValueError(f"like_from needs a rating head that learns, value above 0. Received like_from={self.like_from}.")
         return self
 
 
@@ -87,6 +98,12 @@ class TrainingConfig(Section):
     precision: Literal["float32", "mixed_bfloat16"] = "float32"  # of products; mixed: halves on GPUs, weights stay float32
     gpu: bool = False  # each worker takes one of its machine's GPUs, where there are any, and of its memory what it needs
     loss: LossConfig = LossConfig()
+
+    @model_validator(mode="after")
+    def what_is_kept_has_learnt(self) -> Self:
+        if self.keep_by == "value" and not self.loss.value:
+            raise ValueError("keep_by: value needs a rating head that learns, loss.value above 0. Received loss.value=0.")
+        return self
 
     @model_validator(mode="after")
     def lanes_are_shared_evenly(self) -> Self:

@@ -25,7 +25,13 @@ class CheckpointError(Exception):
     exit_code = 3
 
 
+class LanesError(Exception):
+    """The lanes of a step cannot be shared evenly by the workers that there are."""
+
+    exit_code = 2
+
+
 class DivergedError(Exception):
-    """The loss is no number any more; the configuration of the training is what has to change."""
+    """The loss or the weights are no numbers any more; the configuration of the training is what has to change."""
 
     exit_code = 2

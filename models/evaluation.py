@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.inputs import FIRST
-from models.ranking import BLOCK_SCORES, METRICS, NORMAL_95, Estimate, Scores, best_items, products, ranks
+from models.ranking import BLOCK_SCORES, METRICS, Scores, best_items, products, ranks
 
 NEVER = np.iinfo(np.int32).max  # place of an item that is in no list
+NORMAL_95 = 1.959964  # two-sided 95 % quantile of the normal distribution
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,16 @@ def user_sums(ranks_of_users: Sequence[np.ndarray], metric: str, k: int) -> np.n
     values = METRICS[metric](np.concatenate(ranks_of_users), k)
     sums = np.add.reduceat(values, np.concatenate([[0], np.cumsum(counts[:-1])]).astype(np.int64))
     return np.array([len(counts), counts.sum(), sums.sum(), sums @ sums, sums @ counts, counts @ counts])
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over users and its 95 % interval by the normal approximation; NaN where there are too few users."""
+
+    value: float
+    low: float
+    high: float
+    users: int
 
 
 def estimate_of(sums: np.ndarray) -> Estimate:

@@ -16,6 +16,8 @@ import tensorflow as tf
 from models.layers import QUIET, Composite, dense, derive
 from models.trace import Trace
 
+LARGEST = 20.0  # z-scores: one wrong price must neither outweigh all else in a loss nor lead everyone's recommendations
+
 
 def _gates(layer: keras.layers.Dense, x: tf.Tensor) -> tf.Tensor:
     return 2.0 * tf.sigmoid(layer(x))
@@ -55,7 +57,8 @@ class GatedNumbers(Composite):
         self.projection = dense(dim, own, "projection", QUIET, use_bias=use_bias)
 
     def call(self, numbers: tf.Tensor, trace: Trace | None = None) -> tf.Tensor:
-        """(n, numbers) float32, 0 where unknown, to (n, dim)."""
+        """(n, numbers) float32, 0 where unknown, to (n, dim). Numbers beyond LARGEST count as it does."""
+        numbers = tf.clip_by_value(numbers, -LARGEST, LARGEST)
         if self.gates is None:
             return self.projection(numbers)
         gates = _gates(self.gates, numbers)  # (n, numbers)

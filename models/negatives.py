@@ -36,14 +36,18 @@ class Sampler:
         real = (np.arange(len(train_events)) >= FIRST) & (train_events > 0)
         weights = np.where(real, np.maximum(train_events, 1).astype(np.float64) ** config.popularity_power, 0.0)
         with np.errstate(divide="ignore"):
-            self._logits = tf.constant(np.log(weights / max(weights.sum(), 1e-300))[None], tf.float32)  # (1, items)
+            shares = np.log(weights / max(weights.sum(), 1e-300))  # (items,)
+        self._until = tf.constant(np.cumsum(weights), tf.float64)  # (items,)
+        self._last = int(np.flatnonzero(real).max(initial=FIRST))
         self._count, self._number, self._shared = config.negatives, derive(0, "negatives"), not config.per_position
-        self._log_expected = self._logits[0] + float(np.log(config.negatives))
+        self._log_expected = tf.constant(shares + np.log(config.negatives), tf.float32)
 
     def draw(self, seed: tf.Tensor, positions: int | tf.Tensor) -> Negatives:
         """For so many positions, the same for the same seed, (2,) int32."""
         own = tf.random.experimental.stateless_fold_in(seed, self._number)
         rows = 1 if self._shared else positions
-        drawn = tf.random.stateless_categorical(self._logits, rows * self._count, own, dtype=tf.int32)
+        # TensorFlow's draws by category would hold a number for each draw and item at once on a GPU.
+        points = tf.random.stateless_uniform([rows * self._count], own, dtype=tf.float64) * self._until[-1]
+        drawn = tf.minimum(tf.searchsorted(self._until, points, side="right"), self._last)
         items = tf.reshape(drawn, [rows, self._count])
         return Negatives(tf.ensure_shape(items, [1 if self._shared else None, self._count]), self._log_expected)

@@ -6,14 +6,12 @@ Items are vocabulary indices; padding and unknown are never ranked. Ranks are 0-
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from models.inputs import FIRST, PADDING
 
 BLOCK_SCORES = 1 << 22  # scores that exist at once in top_k: 16 MB
-NORMAL_95 = 1.959964  # two-sided 95 % quantile of the normal distribution
 
 
 def ranks(scores: np.ndarray, targets: np.ndarray, seen: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -28,7 +26,8 @@ def ranks(scores: np.ndarray, targets: np.ndarray, seen: Sequence[np.ndarray]) -
         that the vocabulary does not know.
     """
     rows = np.arange(len(targets))
-    with_target = scores >= scores[rows, targets][:, None]  # (batch, items), True at items that rank no later than the target
+    # (batch, items), True at items that rank no later than the target; NaN is never ahead of one, and is behind all as one.
+    with_target = ~(scores < scores[rows, targets][:, None])
     with_target[:, :FIRST] = False
     with_target[rows, targets] = False
     raw = with_target.sum(axis=1).astype(np.float64)
@@ -80,37 +79,6 @@ def accuracy(ranks: np.ndarray, k: int = 1) -> np.ndarray:
 METRICS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
     "hr": hit_rate, "recall": recall, "precision": precision, "ndcg": ndcg, "mrr": mrr, "accuracy": accuracy,
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over users and its 95 % interval by the normal approximation; NaN where there are too few users."""
-
-    value: float
-    low: float
-    high: float
-    users: int
-
-
-def estimate(per_user: np.ndarray) -> Estimate:
-    """The mean of (users,) numbers; the interval needs two users."""
-    users = len(per_user)
-    value = float(per_user.mean()) if users else float("nan")
-    half = NORMAL_95 * float(per_user.std(ddof=1)) / users**0.5 if users > 1 else float("nan")
-    return Estimate(value, value - half, value + half, users)
-
-
-def evaluate(ranks: np.ndarray, cutoffs: Sequence[int]) -> dict[tuple[str, int], Estimate]:
-    """Every metric at every cutoff, by (metric, k), with MRR and accuracy also under k = 0, which is no cutoff.
-
-    Args:
-        ranks: (users,) 0-based; infinity where the target cannot be ranked, a miss.
-        cutoffs: how many of the first are looked at.
-    """
-    at = {
-        (name, k): estimate(METRICS[name](ranks, k)) for name in ("hr", "recall", "precision", "ndcg", "mrr") for k in cutoffs
-    }
-    return at | {(name, 0): estimate(METRICS[name](ranks, 0)) for name in ("mrr", "accuracy")}
 
 
 def top_k(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from models.cluster import Cluster
 from models.file_plan import generator
-from models.inputs import HISTORY, TARGETS, ItemContent
+from models.inputs import CONTENT, HISTORY, TARGETS, ItemContent
 from models.objective import Objective
 from models.optimizer import Optimizer
 from models.stream import Batch
@@ -33,7 +35,10 @@ class Stepper:
         objective: Objective,
         cluster: Cluster,
     ) -> None:
-        self._model, self._optimizer, self._content = model, optimizer, content
+        self._model, self._optimizer = model, optimizer
+        # The graph refers to tensors; of arrays it would hold a copy, and it must not be larger than 2 GB.
+        tensors: dict[str, Any] = {i.name: tf.constant(getattr(content, i.name), i.dtype) for i in CONTENT}
+        self._content = replace(content, **tensors)
         self._objective, self._cluster = objective, cluster
         # Any length: a trace takes seconds, and there would be one for each length bucket.
         # Nothing here branches on a tensor in Python, so autograph would rewrite the code of every layer for nothing.

@@ -19,7 +19,7 @@ from models.cluster import Cluster
 from models.content import read_item_content, read_item_values, read_transitions
 from models.delta_log import keep_partition, table_files, training_files
 from models.device import device
-from models.errors import CheckpointError, DivergedError, StreamError
+from models.errors import CheckpointError, DivergedError, LanesError, StreamError
 from models.export import export_model
 from models.file_plan import EpochPlan, plan_epoch
 from models.item_values import ItemValues
@@ -67,10 +67,16 @@ def train(spec: TrainSpec, cluster: Cluster, watchdog: Watchdog, log: Log, progr
         log: gets one line an epoch.
         progress: gets steps done and steps in all, after each step.
     Raises:
+        LanesError: the lanes cannot be shared evenly by the workers that TF_CONFIG names.
         StreamError: the tables cannot be streamed exactly, or were not, or there are no training rows.
         CheckpointError: the folder's checkpoint is of another run.
-        DivergedError: the loss is no number any more.
+        DivergedError: the loss or the weights are no numbers any more.
     """
+    if spec.lanes % cluster.workers:
+        raise LanesError(
+            f"training.lanes must be a multiple of the workers in TF_CONFIG. Received {spec.lanes} and {cluster.workers}. "
+            "Train with --set training.lanes=N, or set it in the spec of a run that has no checkpoint yet."
+        )
     run = TrainingRun(spec, cluster, watchdog, log, progress)
     run.restore()
     start = time.monotonic()
@@ -190,11 +196,14 @@ class TrainingRun:
         """A loss that was no number once stays none: nothing that comes after it is worth to be kept."""
         sums = self._state["sums"].numpy()
         if not np.isfinite(sums).all():
-            rate = self._spec.training.learning_rate
-            raise DivergedError(
-                f"the loss must be a number. It is {sums[0]} by step {self.step}: training has diverged. "
-                f"Lower training.learning_rate={rate}, or raise training.warmup_steps={self._spec.training.warmup_steps}."
-            )
+            raise self._diverged(f"the loss must be a number. It is {sums[0]}")
+
+    def _diverged(self, what: str) -> DivergedError:
+        config = self._spec.training
+        return DivergedError(
+            f"{what} by step {self.step}: training has diverged. "
+            f"Lower training.learning_rate={config.learning_rate}, or raise training.warmup_steps={config.warmup_steps}."
+        )
 
     def _end_epoch(self) -> dict[str, float]:
         self._check_loss()
@@ -208,10 +217,12 @@ class TrainingRun:
     def _judge(self) -> dict[str, float]:
         """Validates the averaged weights; keeps them if they are the best so far, or if nothing can be validated."""
         averages = self._optimizer.averages()
+        if not all(np.isfinite(weights.numpy()).all() for weights in averages):  # the last step's, after a loss that was one
+            raise self._diverged("weights must be numbers. Some are not")
         metrics = self._validation.metrics(averages, self._watchdog)
         self._watchdog.beat("end of epoch")
         score = self._score(metrics)
-        if metrics and not score > float(self._state["score"]):  # a NaN is no better
+        if metrics and not score > float(self._state["score"]):
             self._state["waited"].assign_add(1)
             return metrics
         self._state["score"].assign(score)

@@ -6,6 +6,7 @@ alone. The sums stay apart by lane until then: the metrics do not depend on how 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 
@@ -33,7 +34,8 @@ NDCG, HR, VALUE_LOSS = f"valid_ndcg@{CUTOFF}", f"valid_hr@{CUTOFF}", "valid_valu
 WHOLE_VALUE_LOSS = "valid_whole_value_loss"  # of neighbours and head together
 _VALUED = ("targets", "target_values", "target_value_weights")
 CHUNK_SCORES = 1 << 22  # scores that exist at once: 16 MB
-WEIGHED = 25_000  # targets that transitions are weighed on, which ranks each of them by every choice
+WEIGHED = 25_000  # targets that transitions are weighed on, which ranks each of them by every choice,
+WEIGHED_SCORES = 1 << 29  # or as many as have so many scores, which takes minutes
 
 
 class Validation:
@@ -83,7 +85,7 @@ class Validation:
         """The transitions with the reach, fading and weight of the highest NDCG@10 on top of the model as it is, the first of
         equals, and reach and metrics then; without rows the shortest with weight 0 and no metrics.
 
-        Where the split has many targets, WEIGHED of them stand for all, but for those that fill up the last batch of a lane.
+        Where the split has many targets, WEIGHED of them stand for all, and fewer where there are many items.
         """
         if not self.rows:
             return by_reach[min(by_reach)], {}
@@ -93,7 +95,8 @@ class Validation:
             for fading in FADINGS
             for weight in WEIGHTS
         ]
-        sums = self._sums(watchdog, [transitions for _, transitions in choices], WEIGHED)
+        enough = min(WEIGHED, max(WEIGHED_SCORES // self._model.sizes.items, 1))
+        sums = self._sums(watchdog, [transitions for _, transitions in choices], enough)
         best = int(np.argmax(sums[:, 0]))
         (reach, transitions), (gain, hits, targets, *_) = choices[best], sums[best]
         metrics = {f"valid_whole_ndcg@{CUTOFF}": gain / targets, f"valid_whole_hr@{CUTOFF}": hits / targets}
@@ -116,15 +119,18 @@ class Validation:
         weights, loss, values = fit(terms)
         return (item_values.fitted(weights), {WHOLE_VALUE_LOSS: loss / values}) if values else (item_values, {})
 
-    def _sums(self, watchdog: Watchdog, choices: Sequence[Transitions | None] = (None,), enough: float = np.inf) -> np.ndarray:
+    def _sums(
+        self, watchdog: Watchdog, choices: Sequence[Transitions | None] = (None,), enough: int = sys.maxsize
+    ) -> np.ndarray:
         """(choices, 5) float64 over the lanes of all workers: sum of NDCG, of hits, and number of targets (at least 1); sum of
         the loss of values, and their number. A lane ends with its share of `enough` targets."""
-        lanes, share = self._cluster.lanes(self._plan.lanes), enough / self._plan.lanes
+        lanes, share = self._cluster.lanes(self._plan.lanes), -(-enough // self._plan.lanes)  # rounded up
         sums = np.zeros((self._plan.lanes, len(choices), 5))
         with closing(self._batches(watchdog)) as batches:
             for lane, batch, vectors in batches:
-                if sums[lane, 0, 2] < share:
-                    sums[lane] += self._judge(batch, vectors, choices)
+                missing = share - int(sums[lane, 0, 2])
+                if missing > 0:
+                    sums[lane] += self._judge(batch, vectors, choices, missing, watchdog)
                 elif (sums[lanes, 0, 2] >= share).all():
                     break
         total = self._cluster.sum(tf.constant(sums)).numpy().sum(axis=0)
@@ -140,8 +146,10 @@ class Validation:
                     yield lane, batch, vectors
                 watchdog.beat(f"validation step {number}")
 
-    def _judge(self, batch: Batch, vectors: tf.Tensor, choices: Sequence[Transitions | None]) -> np.ndarray:
-        row, place = np.nonzero(batch["weights"] > 0)  # n of them
+    def _judge(
+        self, batch: Batch, vectors: tf.Tensor, choices: Sequence[Transitions | None], most: int, watchdog: Watchdog
+    ) -> np.ndarray:
+        row, place = (at[:most] for at in np.nonzero(batch["weights"] > 0))  # n of them
         states = self._states_at(batch, vectors, row, place)
         targets, last = batch["targets"][row, place], last_items(batch["item_ids"], row, place)
         until = place * 0 if self._rank_seen else place + 1
@@ -154,6 +162,7 @@ class Validation:
             for sums, found in zip(total, _with_each(product, choices, last[part]), strict=True):
                 _, masked = ranks(found, targets[part], seen[part])
                 sums[:3] += [ndcg(masked, CUTOFF).sum(), hit_rate(masked, CUTOFF).sum(), len(masked)]
+            watchdog.beat(f"validation, targets from {start} on")
         total[:, 3:] = self._value_sums(states, vectors, *[batch[name][row, place] for name in _VALUED])
         return total
 

@@ -1,6 +1,7 @@
 """One training worker: `python -m models.worker SPEC.json`, alone or as one of several that TF_CONFIG names.
 
-Exit codes: 0 trained, 2 usage, 3 tables or checkpoint refused, 10 a worker died or stalled, worth a retry.
+Exit codes: 0 trained, 1 a defect, 2 usage, or a training that diverges, 3 tables or checkpoint refused, 10 a worker died or
+stalled, worth a retry.
 The result is one JSON line on stdout, from the chief; log lines are JSON on stderr.
 """
 

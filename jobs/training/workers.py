@@ -20,19 +20,24 @@ def train(run: Run, spec: TrainSpec) -> dict[str, Any]:
     """The chief's result: steps, rows, metrics.
 
     Raises:
-        ConfigError: the warehouse is not on a path that workers can open.
         WorkerError: a worker died or stalled.
         ContractError: what the workers refused.
     """
-    if "://" in spec.folder:
-        raise ConfigError(
-            "warehouse: training needs a path that all machines mount, its workers write checkpoints there. "
-            f"Received {run.config.warehouse!r}."
-        )
     run.log("spec", model_id=spec.model_id, lanes=spec.lanes, folder=spec.folder, sizes=vars(spec.sizes))
     with run.step("train", model_id=spec.model_id, workers=spec.training.workers):
         ends = run_workers(run.spark, _write_spec(spec), spec.training.workers, spec.threads, run.logger.fields)
     return _result(ends, spec)
+
+
+def refuse_remote(warehouse: str) -> None:
+    """Raises:
+    ConfigError: the warehouse is not on a path that workers can open.
+    """
+    if "://" in warehouse:
+        raise ConfigError(
+            "warehouse: training needs a path that all machines mount, its workers write checkpoints there. "
+            f"Received {warehouse!r}."
+        )
 
 
 def threads(run: Run, workers: int) -> int:

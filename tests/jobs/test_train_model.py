@@ -197,6 +197,12 @@ def test_sequences_of_another_vocabulary_than_item_content_end_the_job_with_3(sp
     assert f"an item index of theirs is {ITEMS - 1}, but item_content ends at 4" in errors(capfd.readouterr().err)
 
 
+def test_sequences_that_are_longer_than_declared_end_the_job_with_3(spark, tmp_path, capfd):
+    scenario = Scenario(spark, tmp_path).with_tables(sequence_rows(3, 8))
+    assert scenario.train("--set", "sequences.max_length=4") == 3
+    assert "sequences: must be of at most sequences.max_length=4 events. Received 8" in errors(capfd.readouterr().err)
+
+
 def test_a_missing_table_ends_the_job_with_4(spark, tmp_path, capfd):
     assert Scenario(spark, tmp_path).train() == 4
     assert "sequences: there is no table" in errors(capfd.readouterr().err)

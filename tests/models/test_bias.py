@@ -33,6 +33,13 @@ def test_elapsed_time_is_the_sum_of_the_gaps_within_a_factor_of_two():
     assert (found >= (whole - 4) / 2).all()
 
 
+def test_seconds_count_after_years():
+    gaps = [0, 2**26 - 1, 1, 1, 3, 1]  # each the least of its bucket
+    times = elapsed(tf.constant([[0, *map(gap_bucket, gaps[1:])]]))
+    found = time_buckets(times, times).numpy()[0, -1]
+    assert found.tolist() == [gap_bucket(since) - 1 for since in np.cumsum([*gaps[:0:-1]])[::-1].tolist()] + [0]
+
+
 def test_time_buckets_are_logarithms_of_what_lies_between():
     rows, columns = [0.0, 100.0, 1e12], [0.0, 90.0, 200.0]
     found = time_buckets(tf.constant([rows]), tf.constant([columns])).numpy()[0]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.fusion import Fusion, GatedNumbers
+from models.fusion import LARGEST, Fusion, GatedNumbers
 from models.trace import Trace
 
 
@@ -38,6 +38,13 @@ def test_numbers_are_gated_one_by_one():
     expected = layer.projection(numbers * np.array([0.0, 1.0, 2.0], "f"))
     np.testing.assert_allclose(layer(numbers, trace=trace), expected, atol=1e-6)
     assert [float(g[0]) for g in trace.found.values()] == pytest.approx([0, 1, 2])
+
+
+@pytest.mark.parametrize("gated", [True, False])
+def test_a_number_beyond_all_others_counts_as_the_largest_that_there_is(gated):
+    layer = GatedNumbers(gated, 2, 5, 0, "numbers")
+    found = layer(np.array([[1e30, -np.inf], [LARGEST, -LARGEST]], "f")).numpy()
+    np.testing.assert_array_equal(found[0], found[1])
 
 
 @pytest.mark.parametrize(("gated", "number"), [(True, 1), (False, 3)])

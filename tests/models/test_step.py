@@ -1,11 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import tensorflow as tf
 from deltalake import write_deltalake
 
 from models.cluster import Cluster
 from models.config import LossConfig, ModelConfig, TrainingConfig
 from models.content import read_item_content
-from models.inputs import ItemContent
+from models.inputs import CONTENT, ItemContent
 from models.objective import Objective
 from models.optimizer import NOT_DECAYED, Optimizer, assign, learning_rate
 from models.step import Stepper
@@ -43,6 +46,20 @@ def test_lanes_add_up_to_the_step_on_the_whole_batch(content):
     for other in after[1:]:
         for one, two in zip(after[0], other, strict=True):
             np.testing.assert_allclose(one, two, rtol=1e-4, atol=2e-6)
+
+
+def test_the_graph_of_a_step_refers_to_the_content_of_items_and_holds_no_copy():
+    items = 50_000
+    sizes = replace(SIZES, items=items)
+    content = ItemContent(
+        **{i.name: np.zeros((items, i.entries(1, sizes)), i.dtype) for i in CONTENT}, train_events=np.ones(items)
+    )
+    model = Recommender(ModelConfig(dim=2, heads=1), sizes)
+    optimizer = Optimizer(TrainingConfig(), 9, model.trainable_variables)
+    stepper = Stepper(model, optimizer, content, Objective(LossConfig()), Cluster(9))
+    graph = stepper._lane.get_concrete_function().graph.as_graph_def()
+    constants = [tf.make_ndarray(node.attr["value"].tensor) for node in graph.node if node.op == "Const"]
+    assert sorted(c.shape for c in constants if c.nbytes >= items) == [(items,)]  # which row of the embedding each reads
 
 
 def test_averages_are_read_without_touching_the_weights_that_train(content):

@@ -1,6 +1,7 @@
 import itertools
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from models import validation
 from models.blend import HEAD_ALONE, Told, fit
 from models.cluster import Cluster
 from models.content import read_item_content
-from models.errors import CheckpointError, DivergedError, StreamError
+from models.errors import CheckpointError, DivergedError, LanesError, StreamError
 from models.exported import Exported
 from models.inputs import HISTORY
 from models.spec import TrainSpec
@@ -161,7 +162,7 @@ def test_of_many_targets_the_first_of_each_lane_weigh_the_transitions(undisturbe
     judged.clear()
     monkeypatch.setattr(validation, "WEIGHED", 5)
     run(undisturbed[0])
-    assert judged == [8, 8]  # a batch of each of two lanes
+    assert judged == [3, 3]  # of each of two lanes
 
 
 @pytest.mark.parametrize("like_score", [None, 0.25])
@@ -230,6 +231,20 @@ def test_a_run_whose_loss_is_no_number_any_more_ends_with_what_to_change(tables,
     with pytest.raises(DivergedError, match=r"by step \d+: training has diverged. Lower training.learning_rate=1e\+30"):
         run(spec)
     assert tf.train.latest_checkpoint(spec.folder) is None  # nothing that a rerun would go on from
+
+
+def test_a_run_whose_last_step_makes_weights_that_are_no_numbers_ends_with_what_to_change(tmp_path):
+    write_tables(tmp_path, [*sequence_rows(1, 4), *sequence_rows(2, 4, split="valid")])
+    spec = training_spec(tmp_path, tmp_path / "run", epochs=1, learning_rate=1e39, warmup_steps=0, lanes=1)
+    with pytest.raises(DivergedError, match=r"weights must be numbers. Some are not by step 1: training has diverged"):
+        run(spec)
+    assert tf.train.latest_checkpoint(spec.folder) is None
+
+
+def test_more_workers_than_lanes_are_refused(tables, tmp_path):
+    spec, two = training_spec(tables, tmp_path, lanes=1), SimpleNamespace(workers=2)
+    with pytest.raises(LanesError, match=r"training.lanes must be a multiple of the workers in TF_CONFIG. Received 1 and 2"):
+        train(spec, two, None, None, None)
 
 
 def test_a_run_in_mixed_precision_learns_and_exports_float32(tables, tmp_path):

@@ -1,0 +1,24 @@
+import pytest
+from pydantic import ValidationError
+
+from models.config import LossConfig, TrainingConfig
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"next_item": 0, "value": 0}, "next_item and value must not both be 0"),
+        ({"like_from": 4, "value": 0}, "like_from needs a rating head that learns"),
+        ({"softmax": "sampled"}, "negatives are drawn for every softmax but full"),
+        ({"negatives": 5}, "negatives are drawn for every softmax but full"),
+        ({"popularity_power": 0.5, "per_position": True}, "per_position, popularity_power must go with a softmax that draws"),
+    ],
+)
+def test_losses_that_would_do_nothing_are_refused(settings, message):
+    with pytest.raises(ValidationError, match=message):
+        LossConfig.model_validate(settings)
+
+
+def test_the_best_weights_are_not_chosen_by_a_head_that_learns_nothing():
+    with pytest.raises(ValidationError, match=r"keep_by: value needs a rating head that learns, loss.value above 0"):
+        TrainingConfig.model_validate({"keep_by": "value", "loss": {"value": 0}})
