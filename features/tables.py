@@ -426,7 +426,11 @@ METRICS = Table(
             "hr, recall, precision, ndcg, mrr, accuracy, coverage; of explicit values rmse and mae in their unit, or like_accuracy",
         ),
         Column("k", "int", "cutoff; 0: none"),
-        Column("masked", "boolean", "true: items of the user's own history are left out of the ranking"),
+        Column(
+            "masked",
+            "boolean",
+            "true: items of the user's own history are left out of the ranking; one that came next is a miss",
+        ),
         Column("value", "double", "the metric"),
         Column("low", "double", "lower end of the 95 % interval; null: none", True),
         Column("high", "double", "upper end of the 95 % interval; null: none", True),

@@ -32,7 +32,7 @@ from features.layout import together
 from features.leakage import check_features
 from features.tiles import day_tiles
 from features.windows import every_key, trailing_features
-from jobs.runtime.changes import changed_days, changed_groups, changed_rows
+from jobs.runtime.changes import VacuumedError, changed_days, changed_groups, changed_rows
 from jobs.runtime.days import Days
 from jobs.runtime.job import Job, Run
 from jobs.runtime.ledger import Base
@@ -94,8 +94,12 @@ def _stale_days(run: Run, base: Base | None) -> Days | None:
         return days
     if base is None:
         return None
-    changed = changed_days(run.warehouse, run.table("events"), base.inputs["events"], run.version("events"))
-    return Days.of(changed) | base.since | _days_of_changed_items(run, base.inputs["items"])
+    try:
+        changed = changed_days(run.warehouse, run.table("events"), base.inputs["events"], run.version("events"))
+        return Days.of(changed) | base.since | _days_of_changed_items(run, base.inputs["items"])
+    except VacuumedError as error:
+        run.log("all_days", gone=str(error))  # nobody can tell any more what has changed
+        return None
 
 
 def _days_of_changed_items(run: Run, before: int) -> Days:

@@ -17,6 +17,7 @@ from jobs.runtime.arguments import Arguments
 from jobs.runtime.command import run_command
 from jobs.runtime.config import Scenario
 from jobs.runtime.summary import print_summary
+from models.errors import WorkerError
 
 STEPS = (
     clean_events.JOB,
@@ -34,7 +35,8 @@ def execute(spark: SparkSession, config: Scenario, given: Arguments) -> int:
     for step in STEPS:
         code = step.execute(spark, config, given)
         if code:
-            print(f"run_pipeline: {step.name} ended with {code}. The same command goes on from there.", file=sys.stderr)
+            after = " once that is mended" if code != WorkerError.exit_code else ""
+            print(f"run_pipeline: {step.name} ended with {code}. The same command goes on from there{after}.", file=sys.stderr)
             return code
     if not given.dry_run:
         print_summary(spark, config, [step.name for step in STEPS])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import fsspec  # type: ignore[import-untyped]
 import pyarrow as pa
@@ -57,8 +58,9 @@ def table_files(path: str, version: int) -> tuple[TableFile, ...]:
                 f"{path}: delta-rs lists its files and their statistics in different orders. Use deltalake 1.6.6."
             )
         partitions = {name: str(action[f"partition.{name}"]) for name in partitioned_by}
-        rows = _rows(path, version, uri, action.get("num_records"))
-        files.append(TableFile(uri, rows, partitions, action.get("min.example_id") or ""))
+        name = uri if "://" in uri else unquote(uri)  # delta-rs also escapes paths, which are no addresses
+        rows = _rows(path, version, name, action.get("num_records"))
+        files.append(TableFile(name, rows, partitions, action.get("min.example_id") or ""))
     return tuple(sorted(files, key=place))
 
 

@@ -20,10 +20,10 @@ def ranks(scores: np.ndarray, targets: np.ndarray, seen: Sequence[np.ndarray]) -
     Args:
         scores: (batch, items) float, higher is better.
         targets: (batch,) int, the item that came next.
-        seen: per row the indices of the items to leave out, repeats allowed; the target itself always stays.
+        seen: per row the indices of the items to leave out, repeats allowed.
     Returns:
         (raw, masked), each (batch,) float64: how many other items score at least as high; infinity for a target
-        that the vocabulary does not know.
+        that the vocabulary does not know, and among the items that are left for one that is left out.
     """
     rows = np.arange(len(targets))
     # (batch, items), True at items that rank no later than the target; NaN is never ahead of one, and is behind all as one.
@@ -34,6 +34,7 @@ def ranks(scores: np.ndarray, targets: np.ndarray, seen: Sequence[np.ndarray]) -
     row, item = _pairs(seen)
     with_target[row, item] = False
     masked = with_target.sum(axis=1).astype(np.float64)
+    masked[row[item == np.asarray(targets)[row]]] = np.inf
     unknown = np.asarray(targets) < FIRST
     raw[unknown] = masked[unknown] = np.inf
     return raw, masked

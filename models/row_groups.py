@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 from petastorm.arrow_reader_worker import ArrowReaderWorker
-from petastorm.fs_utils import get_filesystem_and_path_or_paths
+from petastorm.fs_utils import FilesystemResolver, get_filesystem_and_path_or_paths
 from petastorm.reader import Reader
 from petastorm.workers_pool import EmptyResultError, thread_pool
 
@@ -53,7 +53,10 @@ class _Pool(thread_pool.ThreadPool):
 def open_row_groups(uris: Sequence[str], columns: Sequence[str]) -> Reader:
     """An iterator over the row groups of files, in order, each a table of those of `columns` that petastorm can read. It has
     threads: `stop` and `join` end them."""
-    filesystem, paths = get_filesystem_and_path_or_paths([_url(uri) for uri in uris])
+    if any("://" in uri for uri in uris):
+        filesystem, paths = get_filesystem_and_path_or_paths(list(uris))
+    else:  # as an address, a path would end at a # or ?
+        filesystem, paths = FilesystemResolver("file:///").filesystem(), list(uris)
     return Reader(
         filesystem,
         paths,
@@ -65,7 +68,3 @@ def open_row_groups(uris: Sequence[str], columns: Sequence[str]) -> Reader:
         num_epochs=1,
         is_batched_reader=True,
     )
-
-
-def _url(uri: str) -> str:
-    return uri if "://" in uri else f"file://{uri}"

@@ -1,4 +1,6 @@
-"""What has changed between two versions of a table, told from the files that only one of them has."""
+"""What has changed between two versions of a table, told from the files that only one of them has.
+
+Raises VacuumedError where an earlier version is no longer there."""
 
 from __future__ import annotations
 
@@ -6,12 +8,17 @@ import datetime
 from collections.abc import Sequence
 from urllib.parse import unquote
 
+from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import MapType, StructField
 
 from features.schema import Table
 from jobs.runtime.warehouse import Warehouse
+
+
+class VacuumedError(Exception):
+    """A version of a table, or one of its files, is gone: VACUUM has taken it, or its log has ended."""
 
 
 def changed_rows(warehouse: Warehouse, table: Table, before: int, now: int) -> DataFrame | None:
@@ -54,9 +61,15 @@ def _hashable(field: StructField) -> Column:
 
 def _files(warehouse: Warehouse, table: Table, version: int) -> list[str]:
     path = warehouse.path(table.name)
-    return warehouse.spark.read.format("delta").option("versionAsOf", version).load(path).inputFiles()
+    try:
+        return warehouse.spark.read.format("delta").option("versionAsOf", version).load(path).inputFiles()
+    except AnalysisException as error:
+        raise VacuumedError(f"{table.name}: version {version}") from error
 
 
 def _read(warehouse: Warehouse, table: Table, files: Sequence[str]) -> DataFrame:
     """Rows of single files; partition columns, which stand in no file, are null."""
-    return warehouse.spark.read.schema(table.schema).parquet(*[unquote(file) for file in files])
+    try:
+        return warehouse.spark.read.schema(table.schema).parquet(*[unquote(file) for file in files])
+    except AnalysisException as error:  # Spark looks for files that are named to it at once
+        raise VacuumedError(f"{table.name}: {len(files)} files") from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 
@@ -37,6 +39,9 @@ def run_command(
         running = SparkSession.getActiveSession()
         with log.step("session"):
             spark = build_session(f"lakeformer {name}")
+        if running is None and threading.current_thread() is threading.main_thread():
+            # PySpark's handler calls the JVM while a call to it is under way, and fails. A run may end anywhere.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
     except Exception as error:
         return failed(log, error)
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from features.clean_config import CleanConfig
 from features.content_config import ContentConfig
@@ -41,6 +41,13 @@ class Scenario(BaseModel):
     training: TrainingConfig = TrainingConfig()
     scoring: ScoringConfig = ScoringConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @field_validator("warehouse")
+    @classmethod
+    def warehouse_is_no_escape(cls, path: str) -> str:
+        if re.search("%[0-9A-Fa-f]{2}", path):  # Spark, delta-rs and polars disagree on what it is
+            raise ValueError(f"must not hold % and two digits, which stand for another character to some. Received {path!r}.")
+        return path
 
     @model_validator(mode="after")
     def cleaning_has_its_sources(self) -> Self:

@@ -53,7 +53,8 @@ def record(warehouse: Warehouse, row: RunRow) -> None:
     """Writes the row once, however often it is tried."""
     values = asdict(row)
     df = warehouse.spark.createDataFrame([tuple(values[c.name] for c in RUNS.columns)], RUNS.schema)
-    warehouse.append_once(RUNS, df.coalesce(1), token=f"{row.run_id}/{row.job}")
+    # An orchestrator that tries again may give the run the same id.
+    warehouse.append_once(RUNS, df.coalesce(1), token=f"{row.run_id}/{row.job}/{row.started_at.isoformat()}")
 
 
 def newest_runs(warehouse: Warehouse, job: str) -> list[Row]:

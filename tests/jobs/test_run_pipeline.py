@@ -42,7 +42,7 @@ def test_the_first_job_that_fails_ends_the_pipeline_with_its_code(
     scenario = Scenario(tmp_path / "nothing", tmp_path / "warehouse")
     assert run_pipeline.main(scenario.arguments()) == 4
     said = capsys.readouterr().err
-    assert "run_pipeline: clean_events ended with 4. The same command goes on from there." in said
+    assert "run_pipeline: clean_events ended with 4. The same command goes on from there once that is mended." in said
     assert "build_features" not in said
 
 

@@ -18,7 +18,7 @@ def rankings(draw):
 
 
 def rank_by_definition(scores, target, left_out):
-    if target < 2:
+    if target < 2 or target in left_out:
         return math.inf
     rank = 0
     for item in range(2, len(scores)):

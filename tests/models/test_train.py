@@ -31,7 +31,8 @@ CHANCE = sum(1 / np.log2(rank + 2) for rank in range(ITEMS - 2)) / (ITEMS - 2)  
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tables")
+    folder = tmp_path_factory.mktemp("tables") / "é b#x?y%z"  # none of it is special in a path
+    folder.mkdir()
     write_tables(folder, [*sequence_rows(50, 4), *sequence_rows(70, 8), *sequence_rows(20, 8, split="valid")])
     return folder
 
