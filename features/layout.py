@@ -31,9 +31,8 @@ def spread(examples: DataFrame, rows: dict[tuple[str, int], int], features: int)
     for (split, length), n in files.items():
         count = F.when((F.col("split") == split) & (F.col("length") == length), n).otherwise(count)
     order = F.xxhash64("example_id")
-    placed = examples.withColumn("file", F.pmod(order, count)).repartition(
-        max(sum(files.values()), 1), "split", "length", "file"
-    )
+    parts = max(sum(files.values()), 1)  # also where no user has two events
+    placed = examples.withColumn("file", F.pmod(order, count)).repartition(parts, "split", "length", "file")
     return placed.sortWithinPartitions("split", "length", order, "example_id").drop("file")
 
 

@@ -82,6 +82,9 @@ def test_environment_variables_are_put_in_and_a_missing_one_is_named(tmp_path: P
     monkeypatch.delenv("ABSENT", raising=False)
     assert load(written(tmp_path, GOOD.replace("/w", "${WAREHOUSE}/x"))).warehouse == "/data/w/x"
     assert load(written(tmp_path, GOOD.replace("/w", "${ABSENT:-/else}"))).warehouse == "/else"
+    assert message(tmp_path, GOOD.replace("/w", "/a%20b")) == [
+        "FILE: warehouse: must not hold % and two digits, which stand for another character to some. Received '/a%20b'."
+    ]
     assert message(tmp_path, GOOD.replace("/w", "${ABSENT}"))[0] == (
         "FILE: warehouse: the environment variable must be set. Received no ABSENT."
     )
