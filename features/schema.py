@@ -77,7 +77,7 @@ def conform(df: DataFrame, table: Table) -> DataFrame:
     if wrong:
         raise ContractError(
             f"{table.name}: {'; '.join(wrong)}. It was written by another version or configuration: "
-            "run the job that writes it again with --force, or put the table aside."
+            "run the job that writes it once without dates and with --force, or put the table aside."
         )
     return df.select(*[c.name for c in table.columns])
 
