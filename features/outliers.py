@@ -6,6 +6,8 @@ what is stored. A group that has no bounds of its own has those over all rows.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -39,6 +41,7 @@ def fit(rows: DataFrame, rule: Outliers, until: Column | None = None) -> DataFra
 
     Quantiles are exact, of numbers rounded to 4 significant digits: so many numbers need memory for the few thousand that
     differ, and the order of the rows changes nothing. Mean and deviation are rounded to float32 for the same reason.
+    The lower bound is rounded down and the upper one up: what the exact bounds let through, these do.
 
     Args:
         rows: of the training period only.
@@ -101,17 +104,25 @@ def _with_bounds(rows: DataFrame, rule: Outliers, statistics: DataFrame) -> Data
 def _bounds(rule: Outliers) -> Column:
     """Array of the lower and the upper bound."""
     if rule.rule == "z_score":
-        mean, std = mean_of("number"), F.stddev_pop("number")
-        low, high = mean - rule.width * std, mean + rule.width * std
-        return F.array(*[bound.cast("float").cast("double") for bound in (low, high)])
-    if rule.rule == "quantile":
-        return F.percentile(_to_4_digits("number"), list(rule.fractions))
-    quartiles = F.percentile(_to_4_digits("number"), [0.25, 0.75])
-    width = F.lit(rule.width) * (quartiles[1] - quartiles[0])
-    return F.array(quartiles[0] - width, quartiles[1] + width)
+        mean, reach = mean_of("number"), rule.width * F.stddev_pop("number")
+        return F.array(_outwards(mean - reach, -1), _outwards(mean + reach, 1))
+    shares = rule.fractions if rule.rule == "quantile" else (0.25, 0.75)
+    low = F.percentile(_to_4_digits("number", F.floor), shares[0])
+    high = F.percentile(_to_4_digits("number", F.ceil), shares[1])
+    width = F.lit(rule.width) * (high - low)  # 0 of quantiles, which are the bounds themselves
+    return F.array(low - width, high + width)
 
 
-def _to_4_digits(name: str) -> Column:
+def _outwards(bound: Column, sign: int) -> Column:
+    """The nearest float32, moved by more than what rounding it, and the mean to 8 places, can have taken."""
+    near = bound.cast("float").cast("double")
+    return near + sign * (F.abs(near) * 2**-23 + 1e-8)
+
+
+def _to_4_digits(name: str, rounded: Callable[[Column], Column]) -> Column:
+    """The number rounded by F.floor or F.ceil; least and greatest, since scaling may end beyond it by its last bit."""
     number = F.col(name)
     scale = F.pow(F.lit(10.0), 3 - F.floor(F.log10(F.abs(number))))
-    return F.when(F.abs(number).between(1e-100, 1e100), F.round(number * scale) / scale).otherwise(number)
+    beyond = F.least if rounded is F.floor else F.greatest
+    found = beyond(number, rounded(number * scale) / scale)
+    return F.when(F.abs(number).between(1e-100, 1e100), found).otherwise(number)

@@ -64,6 +64,16 @@ def test_outliers_are_refused_or_clipped_and_the_number_before_is_kept(spark):
     )
 
 
+@pytest.mark.parametrize("given", [{"rule": "iqr"}, {"rule": "quantile", "quantiles": [0, 1]}, {"rule": "z_score"}])
+def test_a_rounded_bound_refuses_nothing_that_the_exact_one_lets_through(spark, given):
+    alike = [1299.99, 9.99, -9.99, 0.1 + 0.2, 12.3456789, 0.0000123456, 1.0000000001, 123456.78]
+    rows = [{"event_type": f"{v}", "value": v} for v in alike for _ in range(3)]
+    rows += [{"event_type": "others", "value": v} for v in (1000.14, 1000.26, 1299.99)]
+    events, declared = event_frame(spark, rows).cache(), rule(by="event_type", **given)
+    refused = with_outliers(events, declared, fit(events, declared)).where("size(reasons) > 0").collect()
+    assert [r.value for r in refused] == []
+
+
 def test_without_bounds_nothing_is_an_outlier(spark):
     nothing = spark.createDataFrame([], "group string, statistic string, number double")
     assert with_outliers(event_frame(spark, [{"value": 1e9}]), rule(), nothing).head().reasons == []
