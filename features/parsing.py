@@ -35,7 +35,7 @@ from features.source_config import EventSource, FileSource, ItemSource, Mapping,
 PLACE = ("file", "block", "row")  # source order: by it ties and duplicates are decided
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"  # a cast would also take 1d, 0x1p3, NaN and Infinity
 _DAY_FIRST = r"^\d{4}-\d{2}-\d{2}"  # a cast would also take 12:30, as a time of today
-_LOCAL_TIME = _DAY_FIRST + r"([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?)?$"  # ISO 8601 without zone or offset
+_LOCAL_TIME = _DAY_FIRST + r"([T ][\d:.,]*)?$"  # a zone or an offset has a letter, + or -
 _REPLACEMENT = "\ufffd"  # what a reader puts for bytes that the encoding does not have
 _TRUE = ("1", "1.0", "true", "t", "yes")
 

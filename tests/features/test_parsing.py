@@ -78,11 +78,12 @@ def test_numbers_beyond_the_range_of_dates_are_malformed_instead_of_an_overflow(
 
 def test_local_times_follow_the_zone_and_its_daylight_saving(spark):
     berlin = ZoneInfo("Europe/Berlin")
-    texts = ["2024-01-15T08:00:00", "2024-07-15 08:00:00,5", "2024-07-15"]
+    texts = ["2024-01-15T08:00:00", "2024-07-15 08:00:00,5", "2024-07-15", "2024-07-15 8:00:00", "2024-07-15T8:0"]
     expected = [
         datetime.datetime(2024, 1, 15, 8, tzinfo=berlin),
         datetime.datetime(2024, 7, 15, 8, 0, 0, 500_000, tzinfo=berlin),
         datetime.datetime(2024, 7, 15, tzinfo=berlin),
+        *[datetime.datetime(2024, 7, 15, 8, tzinfo=berlin)] * 2,
     ]
     assert times(spark, texts, Time(unit="text", zone="Europe/Berlin")) == expected
 
@@ -94,8 +95,8 @@ def test_a_skipped_hour_moves_on_and_a_doubled_hour_is_the_first(spark):
 
 
 def test_a_text_with_an_offset_or_a_zone_does_not_follow_the_declared_zone(spark):
-    texts = ["2024-05-01T12:00:00Z", "2024-05-01T14:00:00+02:00", "2024-05-01 21:00:00 Asia/Tokyo"]
-    assert times(spark, texts, Time(unit="text", zone="Europe/Berlin")) == [datetime.datetime(2024, 5, 1, 12, tzinfo=UTC)] * 3
+    texts = ["2024-05-01T12:00:00Z", "2024-05-01T14:00:00+02:00", "2024-05-01 21:00:00 Asia/Tokyo", "2024-05-01 9:00-3:00"]
+    assert times(spark, texts, Time(unit="text", zone="Europe/Berlin")) == [datetime.datetime(2024, 5, 1, 12, tzinfo=UTC)] * 4
 
 
 def test_texts_that_are_no_date_are_malformed(spark):
