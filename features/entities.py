@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from features.check_config import Check
 from features.checks import with_checks, with_unique
-from features.parsing import PLACE, Reader, as_number, line_reasons, raw_text, text_map
+from features.parsing import PLACE, Reader, as_number, line_reasons, raw_text
 from features.source_config import ItemSource, TagSource, UserSource
 
 
@@ -30,7 +30,7 @@ def parse_items(raw: DataFrame, source: ItemSource, checks: Sequence[Check] = ()
         "year": read.number("year"),
         "text": read.text("text"),
         "media": F.when(F.size(media) > 0, media),
-        "attributes": text_map(source.attributes),
+        "attributes": read.text_map(source.attributes),
         **{f"{c}_imputed": F.lit(False) for c in ("categories", "price", "year")},
     }
     rules = [
@@ -49,7 +49,7 @@ def parse_users(raw: DataFrame, source: UserSource, checks: Sequence[Check] = ()
         "segment": read.text("segment"),
         "age": read.number("age"),
         "age_imputed": F.lit(False),
-        "attributes": text_map(source.attributes),
+        "attributes": read.text_map(source.attributes),
     }
     rules = [
         ("user_id_missing", read.text("user_id").isNull()),

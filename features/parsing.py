@@ -20,6 +20,8 @@ from pyspark.sql.types import (
     ArrayType,
     DataType,
     DateType,
+    DoubleType,
+    FloatType,
     FractionalType,
     IntegralType,
     MapType,
@@ -80,10 +82,7 @@ class Reader:
             return F.lit(None).cast("string")
         mapping = self.columns[name]
         first = mapping.from_ if isinstance(mapping.from_, str) else mapping.from_[0]
-        column = field(first)
-        if isinstance(self.types[first], FractionalType):
-            column = F.when(~F.isnan(column.cast("double")), column)  # how pandas writes a missing number
-        text = _trimmed(column.cast("string"))
+        text = _trimmed(as_text(field(first), self.types[first]))
         if mapping.pattern is not None:
             text = F.regexp_extract(text, mapping.pattern, 1)
         return F.nullif(text, F.lit(""))
@@ -118,8 +117,9 @@ class Reader:
         if not isinstance(mapping.from_, str):
             chosen = [F.when(F.lower(F.btrim(field(c).cast("string"))).isin(*_TRUE), F.lit(c)) for c in mapping.from_]
             return F.array_compact(F.array(*chosen))
-        if isinstance(self.types[mapping.from_], ArrayType):
-            parts = field(mapping.from_).cast("array<string>")
+        type_ = self.types[mapping.from_]
+        if isinstance(type_, ArrayType):
+            parts = F.transform(field(mapping.from_), lambda part: as_text(part, type_.elementType))
         elif mapping.split is not None:
             parts = F.split(self.text(name), re.escape(mapping.split))
         else:
@@ -127,6 +127,17 @@ class Reader:
             parts = F.coalesce(F.when(text.startswith("["), F.from_json(text, "array<string>")), F.array(text))
         trimmed = F.transform(F.coalesce(parts, F.array().cast("array<string>")), _trimmed)
         return F.array_distinct(F.filter(trimmed, lambda part: part != ""))
+
+    def text_map(self, names: Sequence[str]) -> Column:
+        """Map of the source's columns `names`, without those that are blank."""
+        if not names:
+            return F.create_map().cast("map<string,string>")
+        keys = [F.lit(name) for name in names]
+        values = [F.nullif(F.btrim(as_text(field(name), self.types[name])), F.lit("")) for name in names]
+        pairs = [F.struct(key.alias("key"), value.alias("value")) for key, value in zip(keys, values, strict=True)]
+        filled = F.map_from_entries(F.filter(F.array(*pairs), lambda pair: pair["value"].isNotNull()))
+        whole = F.create_map(*[column for pair in zip(keys, values, strict=True) for column in pair])
+        return F.when(any_of([value.isNull() for value in values]), filled).otherwise(whole)  # compiled, unlike `filled`
 
     def time(self, name: str, time: Time) -> Column:
         """Instant; null: missing or malformed."""
@@ -136,6 +147,17 @@ class Reader:
         if mapping.pattern is not None and isinstance(type_, IntegralType):  # only a part of the number's text is meant
             type_ = StringType()
         return as_time(field(mapping.from_), self.text(name), type_, time)
+
+
+def as_text(column: Column, type_: DataType) -> Column:
+    """The text of a value; a whole number in a double or float is written as one: 7 and not 7.0, 12345678 and not 1.2345678E7.
+
+    pandas stores whole numbers so where one is missing, which it writes as NaN: that is null here.
+    """
+    if not isinstance(type_, DoubleType | FloatType):
+        return column.cast("string")
+    whole = (F.abs(column) < 2**53) & (column == F.floor(column))  # from there on doubles skip numbers
+    return F.when(whole, column.cast("bigint").cast("string")).when(~F.isnan(column), column.cast("string"))
 
 
 def _trimmed(text: Column) -> Column:
@@ -232,18 +254,6 @@ def line_reasons(raw: DataFrame, rules: Sequence[tuple[str, Column]]) -> Column:
     return F.when(F.col("broken"), F.array(F.lit("line_broken"))).otherwise(whole)
 
 
-def text_map(names: Sequence[str]) -> Column:
-    """Map of the source's columns, without those that are blank."""
-    if not names:
-        return F.create_map().cast("map<string,string>")
-    keys = [F.lit(name) for name in names]
-    values = [F.nullif(F.btrim(field(name).cast("string")), F.lit("")) for name in names]
-    pairs = [F.struct(key.alias("key"), value.alias("value")) for key, value in zip(keys, values, strict=True)]
-    filled = F.map_from_entries(F.filter(F.array(*pairs), lambda pair: pair["value"].isNotNull()))
-    whole = F.create_map(*[column for pair in zip(keys, values, strict=True) for column in pair])
-    return F.when(any_of([value.isNull() for value in values]), filled).otherwise(whole)  # compiled, unlike `filled`
-
-
 def parse_events(raw: DataFrame, source: EventSource, earliest: datetime.date, now: datetime.datetime) -> DataFrame:
     """Events with types and `reasons`; rules that look at one row only.
 
@@ -264,7 +274,7 @@ def parse_events(raw: DataFrame, source: EventSource, earliest: datetime.date, n
         read.number("value").alias("value"),
         read.time("event_time", source.time).alias("event_time"),
         read.text("session_id").alias("session_id"),
-        text_map(source.context).alias("context"),
+        read.text_map(source.context).alias("context"),
     )  # fmt: skip
     rules = [(f"{name}_missing", F.col(name).isNull()) for name in ("user_id", "item_id", "event_type")] + [
         ("event_time_missing", read.is_missing("event_time")),

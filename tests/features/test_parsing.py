@@ -95,7 +95,7 @@ def test_a_skipped_hour_moves_on_and_a_doubled_hour_is_the_first(spark):
 
 
 def test_a_text_with_an_offset_or_a_zone_does_not_follow_the_declared_zone(spark):
-    texts = ["2024-05-01T12:00:00Z", "2024-05-01T14:00:00+02:00", "2024-05-01 21:00:00 Asia/Tokyo", "2024-05-01 9:00-3:00"]
+    texts = ["2024-05-01T12:00:00Z", "2024-05-01T14:00:00+02:00", "2024-05-01 21:00:00 Asia/Tokyo", "2024-05-01 9:00:00-3:00"]
     assert times(spark, texts, Time(unit="text", zone="Europe/Berlin")) == [datetime.datetime(2024, 5, 1, 12, tzinfo=UTC)] * 4
 
 
@@ -168,7 +168,10 @@ def test_a_pattern_takes_a_part_of_a_whole_number_too(spark):
     assert found[0] == 1_714_564_800_000_000
 
 
-def test_nan_in_a_typed_column_is_missing(spark):
-    raw = raw_frame(spark, "p double", [(float("nan"),), (2.5,)])
-    read = Reader(raw, {"price": Mapping.model_validate("p")})
-    assert [r[0] for r in raw.select(read.text("price"), "row").orderBy("row").collect()] == [None, "2.5"]
+def test_nan_in_a_typed_column_is_missing_and_a_whole_number_is_written_as_one(spark):
+    numbers = [float("nan"), 2.5, 7.0, 12345678.0, -3.0, 1e17, 0.0]
+    raw = raw_frame(spark, "p double, many array<double>", [(n, [n]) for n in numbers])
+    read = Reader(raw, {name: Mapping.model_validate(name) for name in ("p", "many")})
+    found = raw.select("row", read.text("p"), read.list("many"), read.text_map(["p"])).orderBy("row").collect()
+    texts = [None, "2.5", "7", "12345678", "-3", "1.0E17", "0"]
+    assert [tuple(r)[1:] for r in found] == [(t, [t], {"p": t}) if t else (None, [], {}) for t in texts]
