@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from features.clean_config import Duplicates
 from features.parsing import PLACE
 
+_TELLING = ("event_type", "event_time")
 _CONTENT = ("event_id", "event_type", "value", "event_time", "session_id", "context")  # an event's, beside user and item
 
 
@@ -34,7 +35,7 @@ def with_duplicate(events: DataFrame, rule: Duplicates) -> DataFrame:
     """Adds `duplicate`: null where the row stays (or is refused for another reason), else what kind of repetition it is.
 
     Of event_id, value, session_id and context, those that the source does not give need not be there; `month` is that of
-    event_time.
+    event_time. Where event_id is a key, rows without one must agree in type and time as well.
 
     exact:       agrees with the row that stays in the keys and everything else.
     conflicting: agrees in the keys, but not in everything else.
@@ -46,7 +47,7 @@ def with_duplicate(events: DataFrame, rule: Duplicates) -> DataFrame:
 
 def _with_key_repeats(events: DataFrame, rule: Duplicates) -> DataFrame:
     order = [F.desc(c) if rule.keep == "latest" else F.asc(c) for c in PLACE]
-    same = Window.partitionBy(*_in_order(rule.keys), is_accepted()).orderBy(*order)
+    same = Window.partitionBy(*_in_order(rule.keys), *_instead_of_id(rule.keys), is_accepted()).orderBy(*order)
     found = events.withColumns({"_nth": F.row_number().over(same), "_same": _agrees_with_first(events, rule, same)})
     repeat = F.when(F.col("_same"), "exact").otherwise("conflicting")
     return found.withColumn("duplicate", F.when(is_accepted() & (F.col("_nth") > 1), repeat)).drop("_nth", "_same")
@@ -75,11 +76,17 @@ def _in_order(keys: Sequence[str]) -> list[str]:
     return [*first, *[key for key in keys if key not in first]]
 
 
+def _instead_of_id(keys: Sequence[str]) -> list[Column]:
+    """What tells rows without an event_id apart where it is a key: else all of a user and item would be one event."""
+    return [F.when(F.col("event_id").isNull(), F.col(c)) for c in _TELLING if c not in keys] if "event_id" in keys else []
+
+
 def with_event_id(events: DataFrame, keys: Sequence[str]) -> DataFrame:
     """Fills `event_id` where the source has none: the MD5 of the keys, so an event has one id in every delivery.
 
     Each key stands behind its length, so that no two lists of keys are one text.
     """
+    keys = [*keys, *[c for c in _TELLING if c not in keys]] if "event_id" in keys else keys
     texts = [F.coalesce((F.unix_micros(k) if k == "event_time" else F.col(k)).cast("string"), F.lit("")) for k in keys]
     parts = [part for text in texts for part in (F.length(text).cast("string"), text)]
     return events.withColumn("event_id", F.coalesce("event_id", F.md5(F.concat_ws(":", *parts))))

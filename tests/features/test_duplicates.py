@@ -38,6 +38,14 @@ def test_keys_without_time_keep_one_event_per_user_and_item(spark):
     assert duplicates(spark, rows, keys=["user_id", "item_id"]) == ["conflicting", None, None]
 
 
+def test_rows_without_an_event_id_repeat_each_other_only_at_the_same_instant(spark):
+    keys = ["user_id", "item_id", "event_id"]
+    rows = [{"event_id": "e", "second": 0}, {"event_id": "e", "second": 1}, {"second": 2}, {"second": 3}, {"second": 3}]
+    assert duplicates(spark, rows, keys=keys) == ["conflicting", None, None, "exact", None]
+    named = with_event_id(event_frame(spark, rows[2:4]), keys).collect()
+    assert len({r.event_id for r in named}) == 2
+
+
 def test_a_chain_of_near_repeats_is_its_first_event(spark):
     # 0 1.5 3 are a chain; 5.001 is more than two seconds after 3; another type, item or user is another chain
     rows = [{"second": s} for s in (3, 0, 5.001, 1.5)] + [{"second": 1, "event_type": "buy"}, {"second": 1, "user_id": "v"}]
