@@ -20,7 +20,7 @@ def parse_items(raw: DataFrame, source: ItemSource, checks: Sequence[Check] = ()
     as item_id_duplicate.
     """
     read = Reader(raw, source.columns)
-    media = F.transform(read.list("media"), lambda part: as_number(part).cast("float"))
+    media = F.transform(read.parts("media"), lambda part: as_number(part).cast("float"))
     columns = {
         "item_id": read.text("item_id"),
         "title": read.text("title"),

@@ -107,7 +107,11 @@ class Reader:
         return field(mapping.from_) if isinstance(self.types[mapping.from_], kind) else None
 
     def list(self, name: str) -> Column:
-        """Array of texts in source order, none twice; empty: missing.
+        """`parts`, none twice."""
+        return F.array_distinct(self.parts(name))
+
+    def parts(self, name: str) -> Column:
+        """Array of texts in source order; empty: missing.
 
         Made of indicator columns, of a text with separators, of a JSON array, or of an array.
         """
@@ -119,14 +123,15 @@ class Reader:
             return F.array_compact(F.array(*chosen))
         type_ = self.types[mapping.from_]
         if isinstance(type_, ArrayType):
-            parts = F.transform(field(mapping.from_), lambda part: as_text(part, type_.elementType))
+            # NaN stays as text, so that a vector with it is malformed and not shorter.
+            parts = F.transform(field(mapping.from_), lambda p: F.coalesce(as_text(p, type_.elementType), p.cast("string")))
         elif mapping.split is not None:
             parts = F.split(self.text(name), re.escape(mapping.split))
         else:
             text = self.text(name)
             parts = F.coalesce(F.when(text.startswith("["), F.from_json(text, "array<string>")), F.array(text))
         trimmed = F.transform(F.coalesce(parts, F.array().cast("array<string>")), _trimmed)
-        return F.array_distinct(F.filter(trimmed, lambda part: part != ""))
+        return F.filter(trimmed, lambda part: part != "")
 
     def text_map(self, names: Sequence[str]) -> Column:
         """Map of the source's columns `names`, without those that are blank."""

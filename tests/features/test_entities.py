@@ -21,8 +21,8 @@ FIELDS = "id string, name string, cats string, price string, vector string, make
 
 
 def test_an_item_is_typed_and_its_flags_say_that_nothing_was_imputed(spark):
-    row = parse_items(raw_frame(spark, FIELDS, [("1", " Tea ", "a|b", "2.50", "[0.5, 1]", "x")]), ITEMS).head()
-    assert (row.item_id, row.title, row.categories, row.price, row.media) == ("1", "Tea", ["a", "b"], 2.5, [0.5, 1.0])
+    row = parse_items(raw_frame(spark, FIELDS, [("1", " Tea ", "a|b", "2.50", "[0.5, 1, 0.5, 1]", "x")]), ITEMS).head()
+    assert (row.item_id, row.title, row.categories, row.price, row.media) == ("1", "Tea", ["a", "b"], 2.5, [0.5, 1.0, 0.5, 1.0])
     assert (row.tags, row.year, row.attributes, row.price_imputed, row.reasons) == ([], None, {"maker": "x"}, False, [])
 
 
