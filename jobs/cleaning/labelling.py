@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
@@ -9,6 +10,7 @@ from pyspark.storagelevel import StorageLevel
 
 from features.caps import with_caps
 from features.carrying import with_carried_forward
+from features.check_config import Check
 from features.checks import with_checks, with_unique
 from features.clean_columns import Table
 from features.clean_config import CleanConfig
@@ -61,10 +63,11 @@ def label_events(run: Run, entities: dict[str, DataFrame], statistics: Statistic
     raw = read_raw(run.spark, "events", source, run.start, run.end)
     parsed = parse_events(raw, source, clean.earliest, run.row.started_at)
     known = {name: rows.where(is_accepted()) for name, rows in entities.items()}
-    late = _refuses_late(clean)
-    labelled = with_date(with_raw(with_checks(parsed, clean.checks_of("events"), known), of_accepted=late))
+    checks = _event_checks(source, clean)
+    late = _refuses_late(clean, checks)
+    labelled = with_date(with_raw(with_checks(parsed, checks, known), of_accepted=late))
     checked = parsed_once(labelled.drop("file_day"))
-    compared = _compared(_narrow(checked.where(is_accepted()), source, clean, late), clean, statistics, checked)
+    compared = _compared(_narrow(checked.where(is_accepted()), source, clean, late), clean, checks, statistics, checked)
     if late:
         compared = compared.persist(StorageLevel.MEMORY_AND_DISK)
     return LabelledEvents(checked, checked.where(~is_accepted()), compared, late)
@@ -75,9 +78,17 @@ def places_of(run: Run, rows: dict[str, DataFrame]) -> dict[str, DataFrame]:
     return {name: frame.select(*PLACE) for name, frame in rows.items() if getattr(run.config.source, name).format != "parquet"}
 
 
-def _refuses_late(clean: CleanConfig) -> bool:
+def _event_checks(source: EventSource, clean: CleanConfig) -> list[Check]:
+    """Those declared; an event_id of the source is unique also where nobody says so, since it stands for one event later on."""
+    checks = clean.checks_of("events")
+    if "event_id" not in source.columns or any((c.column, c.rule) == ("event_id", "unique") for c in checks):
+        return checks
+    return [*checks, Check(column="event_id", unique=True)]
+
+
+def _refuses_late(clean: CleanConfig, checks: Sequence[Check]) -> bool:
     refusing = [o for o in clean.outliers_of("events") if o.then == "quarantine"]
-    return bool(clean.caps or refusing or [c for c in clean.checks_of("events") if c.rule == "unique"])
+    return bool(clean.caps or refusing or [c for c in checks if c.rule == "unique"])
 
 
 def _narrow(accepted: DataFrame, source: EventSource, clean: CleanConfig, late: bool) -> DataFrame:
@@ -87,9 +98,11 @@ def _narrow(accepted: DataFrame, source: EventSource, clean: CleanConfig, late: 
     return accepted.drop(*unmapped, *([] if source.context or marks else ["context"]), *([] if late else ["raw"]))
 
 
-def _compared(accepted: DataFrame, clean: CleanConfig, statistics: Statistics, checked: DataFrame) -> DataFrame:
+def _compared(
+    accepted: DataFrame, clean: CleanConfig, checks: Sequence[Check], statistics: Statistics, checked: DataFrame
+) -> DataFrame:
     by_user = accepted.repartition("user_id").withColumn("month", month_of("date"))  # the one time that events move
-    events = with_unique(with_duplicate(by_user, clean.duplicates), clean.checks_of("events"))
+    events = with_unique(with_duplicate(by_user, clean.duplicates), checks)
     for rule in clean.outliers_of("events"):
         events = with_outliers(events, rule, statistics.of(rule, checked))
     return with_carried_forward(with_caps(events, clean.caps), clean.imputed_of("events"))

@@ -122,6 +122,20 @@ def test_everything_declared_is_found_and_days_reuse_what_was_fitted(spark, tmp_
     assert shop.statistics()["events", "value", "view", "quantile_0_1_by_event_type_high"] == (70.0, until)
 
 
+def test_an_event_id_that_stands_for_several_events_is_refused_undeclared(spark, tmp_path):
+    shop = Shop(spark, tmp_path, {"max_refused": 0.5})
+    basket = ["u,x,buy,2024-01-01,1,web,order1", "u,y,buy,2024-01-01,1,web,order1"]
+    shop.write("events", [*EVENTS, *basket, basket[0], "u,z,buy,2024-01-01,1,web,", "u,w,buy,2024-01-01,1,web,"])
+    shop.write("items", [*ITEMS, "x,10,1999,acme"])
+    shop.write("users", [*USERS, "u,30"])
+    assert shop.run() == 0
+    # Of the first row the third is a duplicate, whose place later in the file makes it the one that stays.
+    assert sorted(r.item_id for r in shop.read("events").where("event_id = 'order1'").collect()) == ["y"]
+    assert {r[2] for r in shop.refused()} == {"event_id_repeated"}
+    run = shop.read("runs").head()
+    assert (run.rows_in, run.rows_out, run.rows_duplicate, run.rows_refused) == (5, 3, 1, 1)
+
+
 def test_a_check_of_a_catalogue_that_must_not_fail_ends_with_3(spark, tmp_path, capsys):
     checks = [{"table": "items", "column": "price", "not_null": True, "otherwise": "fail"}]
     shop = Shop(spark, tmp_path, {"max_refused": 0.9, "checks": checks})
