@@ -82,14 +82,15 @@ def _instead_of_id(keys: Sequence[str]) -> list[Column]:
 
 
 def with_event_id(events: DataFrame, keys: Sequence[str]) -> DataFrame:
-    """Fills `event_id` where the source has none: the MD5 of the keys, so an event has one id in every delivery.
+    """Fills `event_id`, or adds it, where the source has none: the MD5 of the keys, so an event has one id in every delivery.
 
     Each key stands behind its length, so that no two lists of keys are one text.
     """
     keys = [*keys, *[c for c in _TELLING if c not in keys]] if "event_id" in keys else keys
     texts = [F.coalesce((F.unix_micros(k) if k == "event_time" else F.col(k)).cast("string"), F.lit("")) for k in keys]
     parts = [part for text in texts for part in (F.length(text).cast("string"), text)]
-    return events.withColumn("event_id", F.coalesce("event_id", F.md5(F.concat_ws(":", *parts))))
+    given = ["event_id"] if "event_id" in events.columns else []
+    return events.withColumn("event_id", F.coalesce(*given, F.md5(F.concat_ws(":", *parts))))
 
 
 def with_tie_order(events: DataFrame) -> DataFrame:

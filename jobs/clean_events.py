@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from features.duplicates import is_accepted, is_kept, with_event_id, with_tie_order
+from features.duplicates import is_accepted, is_kept, with_tie_order
 from features.entities import with_tags
 from features.imputation import imputed
 from features.quarantine import UNDATED, quarantined
@@ -85,7 +85,7 @@ def _write_entities(run: Run, rows: dict[str, DataFrame], statistics: Statistics
 def _write_events(run: Run, labelled: LabelledEvents, tally: Tally) -> None:
     repetitions = Repetitions(run)
     kept = with_tie_order(repetitions.watch(labelled.compared).where(is_kept()))
-    whole = with_event_id(_whole(run, kept), run.config.clean.duplicates.keys).where(inside(run))
+    whole = _whole(run, kept).where(inside(run))
     where = None if run.start is None or run.end is None else between("date", run.start, run.end)
     written = run.write("events", whole, where)
     run.account(tally.rows, written, repetitions.record(), tally.refused)
@@ -94,7 +94,7 @@ def _write_events(run: Run, labelled: LabelledEvents, tally: Tally) -> None:
 
 def _whole(run: Run, events: DataFrame) -> DataFrame:
     """The columns that the source does not give, and that were therefore left out on the way."""
-    empty = {"context": F.create_map(), **dict.fromkeys(("event_id", "value", "session_id"), F.lit(None))}
+    empty = {"context": F.create_map(), **dict.fromkeys(("value", "session_id"), F.lit(None))}
     types = {c.name: c.type for c in run.table("events").columns}
     return events.withColumns({c: v.cast(types[c]) for c, v in empty.items() if c not in events.columns})
 

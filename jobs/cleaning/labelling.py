@@ -14,7 +14,7 @@ from features.check_config import Check
 from features.checks import with_checks, with_unique
 from features.clean_columns import Table
 from features.clean_config import CleanConfig
-from features.duplicates import is_accepted, with_duplicate
+from features.duplicates import is_accepted, with_duplicate, with_event_id
 from features.entities import parse_items, parse_tags, parse_users
 from features.outliers import with_outliers
 from features.parsing import PLACE, parse_events, parsed_once, with_raw
@@ -103,6 +103,7 @@ def _compared(
 ) -> DataFrame:
     by_user = accepted.repartition("user_id").withColumn("month", month_of("date"))  # the one time that events move
     events = with_unique(with_duplicate(by_user, clean.duplicates), checks)
+    events = with_event_id(events, clean.duplicates.keys)  # of the keys as they came: `value` may be one, and change below
     for rule in clean.outliers_of("events"):
         events = with_outliers(events, rule, statistics.of(rule, checked))
     return with_carried_forward(with_caps(events, clean.caps), clean.imputed_of("events"))

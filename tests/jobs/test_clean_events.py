@@ -179,6 +179,16 @@ def test_a_rule_about_a_source_that_is_not_there_ends_with_2(tmp_path, capsys):
     assert "Received no source for: clean.checks refers_to items, clean.impute age." in capsys.readouterr().err
 
 
+def test_events_that_differ_in_a_number_that_is_clipped_have_ids_of_their_own(spark, tmp_path):
+    keys = "duplicates: {keys: [user_id, item_id, event_time, value]}"
+    clip = "outliers: [{column: value, rule: quantile, quantiles: [0, 0.5], then: clip}]"
+    lines = [f"b,y,2024-01-0{n} 10:00:00,1" for n in range(1, 7)] + ["a,x,2024-01-01 10:00:00,5", "a,x,2024-01-01 10:00:00,6"]
+    assert Log(tmp_path, lines, f"{{{keys}, {clip}}}").run() == 0
+    events = spark.read.format("delta").load(f"{tmp_path}/warehouse/events").where("user_id = 'a'").collect()
+    assert [r.value for r in events] == [1.0, 1.0]
+    assert len({r.event_id for r in events}) == 2
+
+
 def test_a_date_without_events_ends_with_4(tmp_path, capsys):
     assert Log(tmp_path, GOOD).run("--date", "2024-03-01") == 4
     message = "events: there must be rows from 2024-03-01 to 2024-03-01. Found 3 rows of other or no dates in"
