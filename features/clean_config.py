@@ -133,7 +133,7 @@ class CleanConfig(Section):
     caps: tuple[Cap, ...] = ()
     outliers: tuple[Outliers, ...] = ()
     # Bounds of `value` are fitted on events before this day, UTC: sequences.split.valid_from. None: the split has no dates,
-    # and the two newest events of each user are left out.
+    # and the two newest events of each user and type are left out.
     training_until: datetime.date | None = None
     impute: tuple[Impute, ...] = ()  # in this order: a later one may group by what an earlier one has filled
     max_refused: Share = 0.2  # share of refused rows above which the run ends with 3

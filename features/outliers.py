@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from features.clean_columns import CLEANED
 from features.clean_config import Outliers
-from features.duplicates import is_accepted
+from features.duplicates import is_accepted, is_kept
 from features.grouped import FITTED, group_of, with_fitted
 from features.imputation import mean_of
 from features.marks import marked
@@ -24,16 +24,18 @@ _HELD_BACK = 2  # newest events of a user, that leave_one_out keeps for validati
 
 
 def training_events(events: DataFrame, until: Column | None) -> DataFrame:
-    """The accepted events that bounds may be fitted on.
+    """The kept events that bounds may be fitted on.
 
     Args:
-        until: events before this instant; None: all but the two newest of each user, which leave_one_out holds back.
+        events: with `duplicate`, since a repetition is no newer event.
+        until: events before this instant; None: all but the two newest of each user and type, so that among them are the
+            two that leave_one_out holds back, whichever types enter sequences.
     """
-    accepted = events.where(is_accepted())
+    kept = events.where(is_kept())
     if until is not None:
-        return accepted.where(F.col("event_time") < until)
-    newest = Window.partitionBy("user_id").orderBy(F.desc("event_time"))
-    return accepted.withColumn("_newer", F.rank().over(newest)).where(F.col("_newer") > _HELD_BACK)
+        return kept.where(F.col("event_time") < until)
+    newest = Window.partitionBy("user_id", "event_type").orderBy(F.desc("event_time"))
+    return kept.withColumn("_newer", F.rank().over(newest)).where(F.col("_newer") > _HELD_BACK)
 
 
 def fit(rows: DataFrame, rule: Outliers, until: Column | None = None) -> DataFrame:

@@ -67,7 +67,7 @@ def label_events(run: Run, entities: dict[str, DataFrame], statistics: Statistic
     late = _refuses_late(clean, checks)
     labelled = with_date(with_raw(with_checks(parsed, checks, known), of_accepted=late))
     checked = parsed_once(labelled.drop("file_day"))
-    compared = _compared(_narrow(checked.where(is_accepted()), source, clean, late), clean, checks, statistics, checked)
+    compared = _compared(_narrow(checked.where(is_accepted()), source, clean, late), clean, checks, statistics)
     if late:
         compared = compared.persist(StorageLevel.MEMORY_AND_DISK)
     return LabelledEvents(checked, checked.where(~is_accepted()), compared, late)
@@ -98,12 +98,10 @@ def _narrow(accepted: DataFrame, source: EventSource, clean: CleanConfig, late: 
     return accepted.drop(*unmapped, *([] if source.context or marks else ["context"]), *([] if late else ["raw"]))
 
 
-def _compared(
-    accepted: DataFrame, clean: CleanConfig, checks: Sequence[Check], statistics: Statistics, checked: DataFrame
-) -> DataFrame:
+def _compared(accepted: DataFrame, clean: CleanConfig, checks: Sequence[Check], statistics: Statistics) -> DataFrame:
     by_user = accepted.repartition("user_id").withColumn("month", month_of("date"))  # the one time that events move
     events = with_unique(with_duplicate(by_user, clean.duplicates), checks)
     events = with_event_id(events, clean.duplicates.keys)  # of the keys as they came: `value` may be one, and change below
     for rule in clean.outliers_of("events"):
-        events = with_outliers(events, rule, statistics.of(rule, checked))
+        events = with_outliers(events, rule, statistics.of(rule, events))
     return with_carried_forward(with_caps(events, clean.caps), clean.imputed_of("events"))

@@ -5,7 +5,8 @@ import statistics as definition
 import pytest
 from pyspark.sql import functions as F
 
-from features.clean_config import Outliers
+from features.clean_config import Duplicates, Outliers
+from features.duplicates import with_duplicate
 from features.outliers import fit, training_events, with_outliers
 from tests.features.raw import event_frame
 
@@ -81,9 +82,11 @@ def test_without_bounds_nothing_is_an_outlier(spark):
 
 def test_what_is_held_back_is_not_fitted_on(spark):
     rows = [{"second": s, "value": float(s)} for s in range(4)] + [{"user_id": "v", "value": 7.0}]
-    rows += [{"second": 9, "value": 9.0, "reasons": ["bot"]}]
-    events = event_frame(spark, rows)
-    assert sorted(r.value for r in training_events(events, None).collect()) == [0.0, 1.0]
+    rows += [{"second": 9, "value": 9.0, "reasons": ["bot"]}, {"second": 3, "value": 3.0}]
+    rows += [{"second": s, "event_type": "buy", "value": 10.0 - s} for s in range(-3, 0)]
+    events = with_duplicate(event_frame(spark, rows), Duplicates())
+    # Neither a repeat of the newest view nor newer events of another type let in the two newest views; nor views the buys.
+    assert sorted(r.value for r in training_events(events, None).collect()) == [0.0, 1.0, 13.0]
     until = F.lit("2024-05-01 12:00:02").cast("timestamp")
-    assert sorted(r.value for r in training_events(events, until).collect()) == [0.0, 1.0, 7.0]
+    assert sorted(r.value for r in training_events(events, until).collect()) == [0.0, 1.0, 7.0, 11.0, 12.0, 13.0]
     assert {str(r.fitted_until) for r in fit(events, rule(), until).collect()} == {"2024-05-01 12:00:02"}
