@@ -70,7 +70,7 @@ class Outliers(Section):
 
     @property
     def statistics(self) -> tuple[str, ...]:
-        """Names of the lower and the upper bound in `statistics`; they say all that decides the fit."""
+        """Names of the lower and the upper bound in `statistics`; with `training_until` they say all that decides the fit."""
         numbers = self.fractions if self.rule == "quantile" else (self.width,)
         name = "_".join([self.rule, *[f"{n:g}" for n in numbers], *([f"by_{self.by}"] if self.by else [])])
         return f"{name}_low", f"{name}_high"

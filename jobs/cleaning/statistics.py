@@ -29,9 +29,9 @@ class Statistics:
         clean = run.config.clean
         if run.start is not None and (clean.impute or clean.outliers) and run.exists("statistics"):
             self.stored = run.newest("statistics").where(F.col("owner").isin(*OWNERS))
-        self.names = (
-            {tuple(row) for row in self.stored.select(*_NAME).distinct().collect()} if self.stored is not None else set()
-        )
+        self.names: set[tuple[object, ...]] = set()
+        if self.stored is not None:
+            self.names = {tuple(row) for row in self.stored.select(*_NAME, F.to_date("fitted_until")).distinct().collect()}
 
     def of(self, rule: Impute | Outliers, rows: DataFrame) -> DataFrame:
         """Rows of `statistics` for one rule: stored ones where the run has dates and they were declared alike.
@@ -40,7 +40,7 @@ class Statistics:
             rows: what they are fitted on where they are not stored.
         """
         constant = isinstance(rule, Impute) and rule.with_ == "constant"
-        if not constant and {(rule.table, rule.column, name) for name in rule.statistics} <= self.names:
+        if not constant and {(rule.table, rule.column, name, self._until(rule)) for name in rule.statistics} <= self.names:
             assert self.stored is not None  # noqa: S101  # names come from it
             mine = (F.col("owner") == rule.table) & (F.col("column") == rule.column) & F.col("statistic").isin(*rule.statistics)
             found = self.stored.where(mine)
@@ -66,6 +66,10 @@ class Statistics:
             return imputation.fit(rows, rule)
         if rule.table != "events":
             return outliers.fit(rows, rule)
-        day = self.run.config.clean.training_until
+        day = self._until(rule)
         until = None if day is None else F.lit(datetime.datetime.combine(day, datetime.time(), datetime.UTC))
         return outliers.fit(training_events(rows, until), rule, until)
+
+    def _until(self, rule: Impute | Outliers) -> datetime.date | None:
+        """The day before which what is fitted ends, which the name does not say; None: it has no time, or no common one."""
+        return self.run.config.clean.training_until if rule.table == "events" else None

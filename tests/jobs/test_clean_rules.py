@@ -108,6 +108,7 @@ def test_everything_declared_is_found_and_days_reuse_what_was_fitted(spark, tmp_
         [
             *EVENTS,
             "u,x,view,2024-01-01 10:00:00,70,web,e0",
+            "u,y,view,2024-01-01 11:00:00,4,web,f0",
             "u,z,view,2024-01-04 10:00:00,50,web,f1",
             "u,z,view,2024-01-04 10:00:01,5,web,f2",
         ],
@@ -117,6 +118,12 @@ def test_everything_declared_is_found_and_days_reuse_what_was_fitted(spark, tmp_
     assert shop.statistics() == first
     assert ("events", "f1", "value_outlier") in shop.refused()
     assert {r.item_id: r.price for r in shop.read("items").collect()} == {"x": 90.0, "y": 15.0}
+    # With the split moved back, what was fitted until the later day is not taken: it knows what is held back now.
+    dates = {"by": "global_time", "valid_from": "2024-01-02", "test_from": "2024-01-05"}
+    moved = ["--set", "clean.training_until=2024-01-02", "--set", f"sequences.split={json.dumps(dates)}"]
+    assert shop.run("--date", "2024-01-04", *moved) == 0
+    high = "quantile_0_1_by_event_type_high"
+    assert shop.statistics()["events", "value", "view", high] == (70.0, "2024-01-02 00:00:00")
     assert shop.run() == 0
     assert shop.statistics()["items", "price", "", "mean"] == (90.0, "None")
     assert shop.statistics()["events", "value", "view", "quantile_0_1_by_event_type_high"] == (70.0, until)
