@@ -145,6 +145,16 @@ class CleanConfig(Section):
         _once("caps", [c.key for c in self.caps])
         return self
 
+    @model_validator(mode="after")
+    def failing_checks_have_their_reason_alone(self) -> Self:
+        ends = {o: {(c.table, c.reason) for c in self.checks if c.otherwise == o} for o in ("quarantine", "fail")}
+        for table, reason in sorted(ends["quarantine"] & ends["fail"]):
+            raise ValueError(
+                f"checks of one column and rule cannot both quarantine and fail, since both give the reason {reason}, which "
+                f"would fail for either. Received both for {table}."
+            )
+        return self
+
     def checks_of(self, table: Table) -> list[Check]:
         return [c for c in self.checks if c.table == table]
 

@@ -30,6 +30,10 @@ SOURCE = SourceConfig.model_validate(
         ({"outliers": [{"column": "age"}, {"column": "age"}]}, "outliers are declared once per column. Received twice: age."),
         ({"impute": [{"column": "value"}]}, "carried_forward is for value and context.<name>"),
         ({"impute": [{"column": "title", "with": "carried_forward"}]}, "column must be value, context.<name>,"),
+        (
+            {"checks": [{"column": "value", "between": [0, n], "otherwise": o} for n, o in ((1, "quarantine"), (9, "fail"))]},
+            "cannot both quarantine and fail, since both give the reason value_out_of_range, which would fail for either.",
+        ),
         ({"caps": [{"per_day": 0}]}, "Input should be greater than 0"),
     ],
 )
