@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated, Literal, Self
@@ -110,6 +111,10 @@ class Impute(Section):
     def method_fits_column(self) -> Self:
         if (self.with_ == "constant") != (self.value is not None):
             raise ValueError(f"value is given with constant, and only then. Received with={self.with_}, value={self.value}.")
+        if self.with_ == "constant" and self.by is not None:
+            raise ValueError(f"a constant is the same for all, so it takes no by. Received by={self.by}.")
+        if self.with_ == "constant" and CLEANED[self.table].kind(self.column) == "number" and not _is_number(self.value):
+            raise ValueError(f"{self.column} is a number, and so is the constant that fills it. Received value={self.value!r}.")
         if (self.with_ == "carried_forward") != (self.table == "events"):
             raise ValueError(
                 "carried_forward is for value and context.<name>, the others for price, year, categories and age. "
@@ -176,6 +181,14 @@ class CleanConfig(Section):
         columns = [(f"clean.checks {c.column}", c.table, c.column) for c in self.checks]
         columns += [(f"clean.impute {i.column}", i.table, i.column) for i in self.impute]
         return sorted(absent | {rule for rule, table, column in columns if not _is_given(source, table, column)})
+
+
+def _is_number(value: object) -> bool:
+    """True: finite; a text is one too where it comes from the environment."""
+    try:
+        return math.isfinite(float(str(value)))
+    except ValueError:
+        return False
 
 
 def _once(what: str, names: Iterable[str]) -> None:

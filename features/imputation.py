@@ -35,14 +35,15 @@ def fit(entities: DataFrame, rule: Impute) -> DataFrame:
 
     A mean is taken over decimals, so it does not depend on the order of the rows.
     """
+    label = rule.column == "categories"
     observed = entities.where(~_is_missing(rule.column) & ~F.col(f"{rule.column}_imputed"))
     found = observed.groupBy(F.lit("").alias("group")).agg(_statistic(rule).alias("value"))
     if rule.with_ == "constant":
-        found = entities.limit(1).select(F.lit("").alias("group"), F.lit(str(rule.value)).alias("value"))
+        value = str(rule.value) if label else float(str(rule.value))
+        found = entities.limit(1).select(F.lit("").alias("group"), F.lit(value).alias("value"))
     elif rule.by is not None:
         groups = observed.where(group_of(rule.by).isNotNull()).groupBy(group_of(rule.by).alias("group"))
         found = found.unionByName(groups.agg(_statistic(rule).alias("value")))
-    label = rule.column == "categories"
     rows = found.where(F.col("value").isNotNull()).select(
         F.lit(rule.table).alias("owner"),
         F.lit(rule.column).alias("column"),

@@ -34,6 +34,14 @@ SOURCE = SourceConfig.model_validate(
             {"checks": [{"column": "value", "between": [0, n], "otherwise": o} for n, o in ((1, "quarantine"), (9, "fail"))]},
             "cannot both quarantine and fail, since both give the reason value_out_of_range, which would fail for either.",
         ),
+        (
+            {"impute": [{"column": "price", "with": "constant", "value": "cheap"}]},
+            "price is a number, and so is the constant that fills it. Received value='cheap'.",
+        ),
+        (
+            {"impute": [{"column": "price", "with": "constant", "value": 1, "by": "categories"}]},
+            "a constant is the same for all, so it takes no by. Received by=categories.",
+        ),
         ({"caps": [{"per_day": 0}]}, "Input should be greater than 0"),
     ],
 )
