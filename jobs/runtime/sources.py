@@ -138,9 +138,10 @@ _PLACE = ("file", "block", "row", "file_day")
 def _place(spark: SparkSession, source: FileSource, row: Column | None = None) -> list[Column]:
     """Where a row stands. Rows of a block are read in order by one task, so that Spark's increasing ids number them."""
     path = F.col("_metadata.file_path")
+    folder = rf"^\w[\w+.-]*:(//[^/]*)?{re.escape(common_folder(spark, source.path))}/"  # after file: or s3a://bucket
     block = F.lit(0).cast("bigint") if row is not None else F.col("_metadata.file_block_start")
     return [
-        F.substring_index(path, f"{common_folder(spark, source.path)}/", -1).alias("file"),
+        F.regexp_replace(path, folder, "").alias("file"),
         block.alias("block"),
         (row if row is not None else F.monotonically_increasing_id()).alias("row"),
         _file_day(path, source.path).alias("file_day"),

@@ -146,6 +146,18 @@ def test_a_path_with_date_reads_the_days_of_the_run_and_tells_each_rows_day(spar
         raw_files(spark, given, datetime.date(2024, 5, 9), datetime.date(2024, 5, 9))
 
 
+def test_files_of_one_name_have_names_of_their_own_where_a_folder_comes_again_or_is_the_root(spark, tmp_path, monkeypatch):
+    root = tmp_path / "data"
+    for day in ("2024-05-01", "2024-05-02"):
+        (root / day / str(root)[1:]).mkdir(parents=True)
+        (root / day / str(root)[1:] / "part.csv").write_text("user,item,time\nu,i,1\n")
+    given = source(root)
+    names = [f"{day}{root}/part.csv" for day in ("2024-05-01", "2024-05-02")]
+    assert [r[0] for r in read(spark, given)] == names
+    monkeypatch.setattr("jobs.runtime.sources.common_folder", lambda *_: "")  # as of s3a://bucket/{date}/*.csv
+    assert [r[0] for r in read(spark, given)] == [f"{root}/{name}"[1:] for name in names]
+
+
 def test_raw_files_tell_path_size_and_time_of_change(spark, tmp_path):
     (tmp_path / "a.csv").write_text("12345")
     [(path, size, changed)] = raw_files(spark, source(tmp_path / "*.csv"), None, None)
