@@ -55,9 +55,14 @@ def mapped_columns(source: FileSource) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def quoted(name: str) -> str:
+    """A column's name in an expression, whatever characters it has."""
+    return f"`{name.replace('`', '``')}`"
+
+
 def field(name: str) -> Column:
     """A column of the source, under whatever name it has there."""
-    return F.col(f"fields.`{name.replace('`', '``')}`")
+    return F.col(f"fields.{quoted(name)}")
 
 
 def field_types(raw: DataFrame) -> dict[str, DataType]:

@@ -24,7 +24,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from features.errors import ContractError, NoInputError
-from features.parsing import mapped_columns
+from features.parsing import mapped_columns, quoted
 from features.source_config import FileSource
 from jobs.runtime.raw_files import DATE, common_folder, csv_header, day_paths, list_files
 
@@ -128,7 +128,7 @@ def _read_typed(spark: SparkSession, name: str, source: FileSource, start: Day, 
         rows, row = spark.read.parquet(*found), F.col("_metadata.row_index")
     _check_columns(name, source, source.path, rows.columns)
     nothing = F.lit(None).cast("string")
-    fields = F.struct(*[F.col(f"`{c}`") for c in rows.columns])
+    fields = F.struct(*[F.col(quoted(c)) for c in rows.columns])
     return rows.select(*_place(spark, source, row), *_content(nothing, F.lit(False), fields))
 
 

@@ -105,6 +105,7 @@ def test_json_lines_keep_the_line_and_nested_values_as_json(spark, tmp_path):
 
 def test_parquet_and_delta_keep_types_order_and_the_pinned_version(spark, tmp_path):
     rows = spark.createDataFrame([("u", "i", 2), ("v", "j", 1)], "user string, item string, time bigint").coalesce(1)
+    rows = rows.withColumn("a`tick", F.lit(0))
     rows.write.parquet(str(tmp_path / "p"))
     rows.write.format("delta").save(str(tmp_path / "d"))
     rows.limit(1).write.format("delta").mode("overwrite").save(str(tmp_path / "d"))
