@@ -62,10 +62,11 @@ def read_raw(spark: SparkSession, name: str, source: FileSource, start: Day = No
 def _read_csv(spark: SparkSession, name: str, source: FileSource, start: Day, end: Day) -> DataFrame:
     """Files are read together where they agree on the header, since the order of columns may change over the years."""
     groups: dict[tuple[str, ...], list[str]] = {}
-    for path, _, _ in list_files(spark, source, start, end):
-        header = csv_header(spark, path, source)
+    for path, size, _ in list_files(spark, source, start, end):
+        # One after the other on the driver, so no file is opened to learn what is known.
+        header = (source.header or csv_header(spark, path, source)) if size else None
         if header is not None:
-            groups.setdefault(source.header or header, []).append(path)
+            groups.setdefault(header, []).append(path)
     if not groups:
         raise NoInputError(f"{source.path}: a file must have rows. Received empty files only.")
     for header, paths in groups.items():

@@ -81,6 +81,13 @@ def test_separators_encodings_and_files_without_header(spark, tmp_path, text, op
     ]
 
 
+def test_a_file_is_not_opened_for_a_header_that_is_declared(spark, tmp_path, monkeypatch):
+    monkeypatch.setattr("jobs.runtime.sources.csv_header", lambda *_: pytest.fail("opened"))
+    (tmp_path / "a.csv").write_text("u,i,1\n")
+    (tmp_path / "empty.csv").write_text("")
+    read_raw(spark, "events", source(tmp_path, header=["user", "item", "time"]))
+
+
 def test_without_quoting_a_lone_quote_is_a_character(spark, tmp_path):
     (tmp_path / "a.dat").write_text('u|"half|1\nu|i|2\n')
     given = source(tmp_path / "a.dat", header=["user", "item", "time"], separator="|", quote="")
