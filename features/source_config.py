@@ -8,7 +8,7 @@ from __future__ import annotations
 import codecs
 import datetime
 import re
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
@@ -32,7 +32,7 @@ class Mapping(Section):
     """Where one column comes from. A bare string in the YAML is short for `{from: string}`."""
 
     from_: str | tuple[str, ...] = Field(alias="from")  # several: the names of indicator columns (0/1) that make one list
-    split: str | None = None  # separator of a list in one string
+    split: Annotated[str, Field(min_length=1)] | None = None  # separator of a list in one string
     pattern: str | None = None  # regular expression; its first group is the value, e.g. the year in a title
 
     @model_validator(mode="before")
@@ -67,8 +67,8 @@ class Time(Section):
 class FileSource(Section):
     path: str  # a file, a folder or a glob, on any file system that Spark knows; {date} becomes the day of the run
     format: Format = "csv"
-    separator: str = ","
-    quote: str = '"'  # empty: quotes mean nothing
+    separator: Annotated[str, Field(min_length=1)] = ","
+    quote: Annotated[str, Field(max_length=1)] = '"'  # empty: quotes mean nothing
     encoding: str = "UTF-8"
     header: tuple[str, ...] | None = None  # names of the columns of a CSV without a header line
     multiline: bool = False  # CSV: quoted fields may hold line breaks; such a file cannot be split among tasks
@@ -107,6 +107,9 @@ def _check_columns(columns: dict[str, Mapping], needed: set[str], known: set[str
     lists = {name for name, mapping in columns.items() if not isinstance(mapping.from_, str)} - {"categories", "tags"}
     if lists:
         raise ValueError(f"only categories and tags can come from several columns. Received {sorted(lists)}.")
+    split = {name for name, mapping in columns.items() if mapping.split is not None} - {"categories", "tags", "media"}
+    if split:
+        raise ValueError(f"only categories, tags and media are lists, which split is for. Received it for {sorted(split)}.")
 
 
 class EventSource(FileSource):

@@ -35,6 +35,13 @@ def test_an_encoding_is_kept_under_a_name_that_java_knows():
         ),
         (
             ItemSource,
+            {"path": "x", "columns": {"item_id": {"from": "i", "split": "|"}}},
+            "only categories, tags and media are lists, which split is for. Received it for ['item_id'].",
+        ),
+        (FileSource, {"path": "x", "separator": ""}, "should have at least 1 character"),
+        (FileSource, {"path": "x", "quote": "''"}, "should have at most 1 character"),
+        (
+            ItemSource,
             {"path": "x", "columns": {"item_id": {"from": "i", "pattern": "("}}},
             "a pattern must be a regular expression",
         ),
