@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -95,12 +95,14 @@ def digest(value: object) -> str:
 class _Loader(yaml.SafeLoader):
     """Refuses a key that stands twice, where PyYAML would quietly keep the last."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """As the mapping is written: one that is merged into it (`<<`) may have keys of the same name."""
+        node = super().compose_mapping_node(anchor)
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         twice = {key for key in keys if keys.count(key) > 1}
         if twice:
-            raise ConfigError(f"line {node.start_mark.line + 1}: a key stands once. Received {sorted(map(str, twice))} twice.")
-        return super().construct_mapping(node, deep)
+            raise ConfigError(f"line {node.start_mark.line + 1}: a key stands once. Received {sorted(twice)} twice.")
+        return node
 
 
 def load(path: str, overrides: Sequence[str] = ()) -> Scenario:

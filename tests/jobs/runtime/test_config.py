@@ -64,6 +64,12 @@ def test_a_key_that_stands_twice_is_refused_where_yaml_would_keep_the_last(tmp_p
     assert "a key stands once. Received ['dim'] twice" in line
 
 
+def test_a_mapping_can_be_merged_into_others_whose_own_keys_win(tmp_path: Path) -> None:
+    merged = "features:\n  user: [&week {sum: value, days: [7]}, {<<: *week, sum: value, days: [30]}]\n"
+    _, month = load(written(tmp_path, GOOD + merged)).features.user
+    assert month.days == (30,)
+
+
 @pytest.mark.parametrize(
     ("text", "rule"), [("- a\n- b", "must be a mapping of keys"), ("a: [", "must be YAML"), ("", "must be a mapping of keys")]
 )
