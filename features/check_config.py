@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from features.clean_columns import CLEANED, Table
-from features.source_config import Section, check_pattern
+from features.source_config import Section
 
 RULES = ("not_null", "between", "one_of", "matches", "unique", "refers_to")
 
@@ -20,7 +20,7 @@ class Check(Section):
     not_null: Literal[True] | None = None  # for a list: it has an entry
     between: tuple[float, float] | None = None  # both included
     one_of: tuple[str, ...] | None = None  # a list: every entry
-    matches: str | None = None  # a regular expression that is found in the text, or in every entry of a list
+    matches: str | None = None  # a regular expression of Java that is found in the text, or in every entry of a list
     unique: Literal[True] | None = None  # of rows that hold the same value, the first in source order stays
     refers_to: Literal["items", "users"] | None = None
     otherwise: Literal["quarantine", "fail", "warn"] = "quarantine"
@@ -40,8 +40,6 @@ class Check(Section):
         rules = [r for r in RULES if getattr(self, r) is not None]
         if len(rules) != 1:
             raise ValueError(f"a check has exactly one of {', '.join(RULES)}. Received {rules}.")
-        if self.matches is not None:
-            check_pattern(self.matches)
         if self.between and self.between[0] > self.between[1]:
             raise ValueError(f"between must be [low, high]. Received {list(self.between)}.")
         self._check_column()

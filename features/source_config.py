@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import codecs
 import datetime
-import re
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
@@ -21,30 +20,17 @@ class Section(BaseModel):
 Format = Literal["csv", "json", "json_map", "parquet", "delta"]
 
 
-def check_pattern(pattern: str) -> re.Pattern[str]:
-    try:
-        return re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"a pattern must be a regular expression ({error}). Received {pattern!r}.") from error
-
-
 class Mapping(Section):
     """Where one column comes from. A bare string in the YAML is short for `{from: string}`."""
 
     from_: str | tuple[str, ...] = Field(alias="from")  # several: the names of indicator columns (0/1) that make one list
     split: Annotated[str, Field(min_length=1)] | None = None  # separator of a list in one string
-    pattern: str | None = None  # regular expression; its first group is the value, e.g. the year in a title
+    pattern: str | None = None  # regular expression of Java; its first group is the value, as the year in a title
 
     @model_validator(mode="before")
     @classmethod
     def short_form(cls, value: object) -> object:
         return {"from": value} if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def pattern_has_a_group(self) -> Self:
-        if self.pattern is not None and check_pattern(self.pattern).groups < 1:
-            raise ValueError(f"pattern must have a group, the value. Received {self.pattern!r}.")
-        return self
 
 
 class Time(Section):

@@ -22,6 +22,7 @@ from jobs.runtime.command import failed, run_command
 from jobs.runtime.config import Scenario, digest
 from jobs.runtime.errors import ConfigError
 from jobs.runtime.logs import JsonLog
+from jobs.runtime.patterns import check_patterns
 from jobs.runtime.session import fit_shuffles
 from jobs.runtime.sources import raw_files
 from jobs.runtime.version import code_version
@@ -98,10 +99,13 @@ class Run:
 
         Raises:
             NoInputError: there is no raw file.
+            ConfigError: a pattern, that raw files are read or checked by, is none.
         """
         self.versions = {name: v for name in self.job.reads if (v := self.warehouse.version(name)) is not None}
         self.row.inputs = dict(self.versions)
-        self.raw = self._raw_files() if self.job.reads_raw_files else []
+        if self.job.reads_raw_files:
+            check_patterns(self.spark, self.config)
+            self.raw = self._raw_files()
         self.row.recipe = digest([self.job.name, self.config.dump(*self.job.sections, "warehouse"), code_version()])
         self.row.fingerprint = digest([self.row.recipe, self.row.arguments, self.versions, self.raw])
 

@@ -62,7 +62,6 @@ def test_a_check_that_warns_refuses_nothing(spark):
             {"column": "item_id", "between": [0, 1]},
             "between is the rule for a number (value), and for no other. Received column=item_id.",
         ),
-        ({"column": "item_id", "matches": "("}, "a pattern must be a regular expression"),
     ],
 )
 def test_a_rule_that_cannot_work_is_refused_with_a_sentence(rule, sentence):

@@ -41,16 +41,6 @@ def test_an_encoding_is_kept_under_a_name_that_java_knows():
         (FileSource, {"path": "x", "separator": ""}, "should have at least 1 character"),
         (FileSource, {"path": "x", "quote": "''"}, "should have at most 1 character"),
         (
-            ItemSource,
-            {"path": "x", "columns": {"item_id": {"from": "i", "pattern": "("}}},
-            "a pattern must be a regular expression",
-        ),
-        (
-            ItemSource,
-            {"path": "x", "columns": {"item_id": {"from": "i", "pattern": "x"}}},
-            "pattern must have a group, the value.",
-        ),
-        (
             SourceConfig,
             {"events": EVENTS, "tags": {"path": "x", "columns": {"item_id": "i", "tag": "t"}}},
             "tags need items, which they describe.",
