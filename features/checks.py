@@ -39,7 +39,7 @@ def with_unique(rows: DataFrame, checks: Sequence[Check]) -> DataFrame:
     """Adds the broken rules of `unique`: of kept rows with one value, all but the first in source order break it.
 
     Args:
-        rows: with `duplicate` where they are events, since a repetition is no second owner of its id.
+        rows: with `duplicate`, since a repetition is no second owner of its id.
     """
     for check in checks:
         if check.rule == "unique":
@@ -54,7 +54,7 @@ def value_of(column: str) -> Column:
 
 
 def _with_repeated(rows: DataFrame, check: Check) -> DataFrame:
-    counts = (is_kept() if "duplicate" in rows.columns else F.size("reasons") == 0) & value_of(check.column).isNotNull()
+    counts = is_kept() & value_of(check.column).isNotNull()
     alone = F.when(~counts, F.struct(*PLACE))  # else all rows without a value would meet in one task
     first = Window.partitionBy(value_of(check.column), alone).orderBy(*PLACE)
     numbered = rows.withColumn("_nth", F.row_number().over(first))

@@ -14,10 +14,11 @@ from features.source_config import ItemSource, TagSource, UserSource
 
 
 def parse_items(raw: DataFrame, source: ItemSource, checks: Sequence[Check] = ()) -> DataFrame:
-    """PLACE, file_day, raw, reasons and the columns of `items`, without imputed values (every flag is false).
+    """PLACE, file_day, raw, reasons, duplicate and the columns of `items`, without imputed values (every flag is false).
 
-    An item that stands twice is taken from its last row, in source order, that keeps the other rules; the others are refused
-    as item_id_duplicate.
+    An item that stands twice is taken from its last row, in source order, that keeps the other rules. Where files have days,
+    it is one of the item's newest day, and rows of earlier days are duplicates, superseded; the others are refused as
+    item_id_duplicate.
     """
     read = Reader(raw, source.columns)
     media = F.transform(read.parts("media"), lambda part: as_number(part).cast("float"))
@@ -42,7 +43,7 @@ def parse_items(raw: DataFrame, source: ItemSource, checks: Sequence[Check] = ()
 
 
 def parse_users(raw: DataFrame, source: UserSource, checks: Sequence[Check] = ()) -> DataFrame:
-    """PLACE, file_day, raw, reasons and the columns of `users`; a user who stands twice is treated as items are."""
+    """PLACE, file_day, raw, reasons, duplicate and the columns of `users`; a user who stands twice is treated as items are."""
     read = Reader(raw, source.columns)
     columns = {
         "user_id": read.text("user_id"),
@@ -59,7 +60,7 @@ def parse_users(raw: DataFrame, source: UserSource, checks: Sequence[Check] = ()
 
 
 def parse_tags(raw: DataFrame, source: TagSource, items: DataFrame) -> DataFrame:
-    """PLACE, file_day, raw, reasons, item_id and tag; a tag of an item that is not in `items` is refused."""
+    """PLACE, file_day, raw, reasons, duplicate (null), item_id and tag; a tag of an item that is not in `items` is refused."""
     read = Reader(raw, source.columns)
     columns = {"item_id": read.text("item_id"), "tag": read.text("tag")}
     rules = [(f"{name}_missing", read.text(name).isNull()) for name in columns]
@@ -80,14 +81,17 @@ def with_tags(items: DataFrame, tags: DataFrame) -> DataFrame:
 
 
 def _parsed(raw: DataFrame, columns: dict[str, Column], reasons: Column) -> DataFrame:
-    return raw.select(
-        *PLACE, "file_day", raw_text().alias("raw"), reasons.alias("reasons"), *[c.alias(name) for name, c in columns.items()]
-    )
+    of_row = {"raw": raw_text(), "reasons": reasons, "duplicate": F.lit(None).cast("string")}
+    return raw.select(*PLACE, "file_day", *[c.alias(name) for name, c in (of_row | columns).items()])
 
 
 def _refuse_repeats(parsed: DataFrame, key: str, checks: Sequence[Check]) -> DataFrame:
     accepted = F.size("reasons") == 0
-    last_first = Window.partitionBy(key, accepted).orderBy(*[F.desc(c) for c in PLACE])
-    numbered = parsed.withColumn("_nth", F.row_number().over(last_first))
-    repeat = F.when(accepted & (F.col("_nth") > 1), F.array(F.lit(f"{key}_duplicate")))
-    return with_unique(numbered.withColumn("reasons", repeat.otherwise(F.col("reasons"))).drop("_nth"), checks)
+    last_first = Window.partitionBy(key, accepted).orderBy(*[F.desc(c) for c in ("file_day", *PLACE)])
+    numbered = parsed.withColumns({"_nth": F.row_number().over(last_first), "_newest": F.first("file_day").over(last_first)})
+    superseded = F.coalesce(accepted & (F.col("file_day") < F.col("_newest")), F.lit(False))
+    repeat = F.when(accepted & (F.col("_nth") > 1) & ~superseded, F.array(F.lit(f"{key}_duplicate")))
+    labelled = numbered.withColumns(
+        {"reasons": repeat.otherwise(F.col("reasons")), "duplicate": F.when(superseded, "superseded")}
+    )
+    return with_unique(labelled.drop("_nth", "_newest"), checks)

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from features.duplicates import is_accepted, is_kept, with_tie_order
+from features.duplicates import is_kept, with_tie_order
 from features.entities import with_tags
 from features.imputation import imputed
 from features.quarantine import UNDATED, quarantined
@@ -70,15 +70,15 @@ def _replaced_quarantine(run: Run) -> str | None:
 
 
 def _write_entities(run: Run, rows: dict[str, DataFrame], statistics: Statistics) -> None:
-    accepted = {name: frame.where(is_accepted()) for name, frame in rows.items()}
-    if "tags" in accepted:
-        accepted["items"] = with_tags(accepted["items"], accepted["tags"])
+    kept = {name: frame.where(is_kept()) for name, frame in rows.items()}
+    if "tags" in kept:
+        kept["items"] = with_tags(kept["items"], kept["tags"])
     for name in ("items", "users"):
-        if name not in accepted:
+        if name not in kept:
             run.write(name, run.spark.createDataFrame([], run.table(name).schema))
             continue
         rules = run.config.clean.imputed_of(name)
-        run.write(name, imputed(accepted[name], rules, statistics.of))
+        run.write(name, imputed(kept[name], rules, statistics.of))
         count_imputed(run, name, [rule.column for rule in rules])
 
 

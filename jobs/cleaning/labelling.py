@@ -14,7 +14,7 @@ from features.check_config import Check
 from features.checks import with_checks, with_unique
 from features.clean_columns import Table
 from features.clean_config import CleanConfig
-from features.duplicates import is_accepted, with_duplicate, with_event_id
+from features.duplicates import is_accepted, is_kept, with_duplicate, with_event_id
 from features.entities import parse_items, parse_tags, parse_users
 from features.outliers import with_outliers
 from features.parsing import PLACE, parse_events, parsed_once, with_raw
@@ -47,14 +47,14 @@ def label_entities(run: Run, statistics: Statistics) -> dict[str, DataFrame]:
         rows["users"] = _bounded(run, "users", parse_users(raw, source.users, clean.checks_of("users")), statistics)
     if source.tags is not None:
         raw = read_raw(run.spark, "tags", source.tags, run.start, run.end)
-        rows["tags"] = parse_tags(raw, source.tags, rows["items"].where(is_accepted())).persist(StorageLevel.MEMORY_AND_DISK)
+        rows["tags"] = parse_tags(raw, source.tags, rows["items"].where(is_kept())).persist(StorageLevel.MEMORY_AND_DISK)
     return rows
 
 
 def _bounded(run: Run, table: Table, parsed: DataFrame, statistics: Statistics) -> DataFrame:
     rows = parsed.persist(StorageLevel.MEMORY_AND_DISK)
     for rule in run.config.clean.outliers_of(table):
-        rows = with_outliers(rows, rule, statistics.of(rule, rows.where(is_accepted())))
+        rows = with_outliers(rows, rule, statistics.of(rule, rows.where(is_kept())))
     return rows
 
 
@@ -62,7 +62,7 @@ def label_events(run: Run, entities: dict[str, DataFrame], statistics: Statistic
     source, clean = run.config.source.events, run.config.clean
     raw = read_raw(run.spark, "events", source, run.start, run.end)
     parsed = parse_events(raw, source, clean.earliest, run.row.started_at)
-    known = {name: rows.where(is_accepted()) for name, rows in entities.items()}
+    known = {name: rows.where(is_kept()) for name, rows in entities.items()}
     checks = _event_checks(source, clean)
     late = _refuses_late(clean, checks)
     labelled = with_date(with_raw(with_checks(parsed, checks, known), of_accepted=late))

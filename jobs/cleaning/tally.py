@@ -23,6 +23,7 @@ class Tally:
     rows: int = 0  # of the run's dates
     outside: int = 0  # of other dates, or of none in a run with dates
     refused: int = 0
+    superseded: int = 0  # of items and users: a later day has them again
     reasons: Counter[str] = field(default_factory=Counter)  # a row with two reasons counts under both
     warnings: Counter[str] = field(default_factory=Counter)
 
@@ -45,6 +46,8 @@ class Counting:
             F.count_if(~is_inside).alias("outside"),
             F.count_if(is_inside & ~is_accepted()).alias("refused"),
         ]
+        if self.name != "events":  # whose duplicates are counted on their way into the table
+            counts.append(F.count_if(is_accepted() & F.col("duplicate").isNotNull()).alias("superseded"))
         if "warnings" in rows.columns:
             warned = [F.count_if(is_inside & F.array_contains("warnings", w)) for w in self.warnings]
             counts += [count.alias(f"warned {w}") for count, w in zip(warned, self.warnings, strict=True)]
@@ -56,7 +59,7 @@ class Counting:
         for observation in self.seen:
             found.update(observation.get)
         warnings = Counter({w: found[f"warned {w}"] for w in self.warnings if found[f"warned {w}"]})
-        tally = Tally(found["rows"], found["outside"], found["refused"], warnings=warnings)
+        tally = Tally(found["rows"], found["outside"], found["refused"], found["superseded"], warnings=warnings)
         if tally.refused:
             rows = self.run.read("quarantine").where(F.col("source") == self.name)
             groups = (rows.where(inside(self.run)) if self.name == "events" else rows).groupBy("reasons").count()
@@ -70,6 +73,8 @@ class Counting:
         run.count(f"{name}_rows", tally.rows)
         if tally.outside:
             run.count(f"{name}_outside_dates", tally.outside)
+        if tally.superseded:
+            run.count(f"{name}_duplicates_superseded", tally.superseded)
         for prefix, numbers in (("refused", tally.reasons), ("warned", tally.warnings)):
             for key, number in sorted(numbers.items()):
                 run.count(f"{name}_{prefix}_{key}", number)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pyspark.sql import functions as F
+
 from features.entities import parse_items, parse_tags, parse_users, with_tags
 from features.source_config import ItemSource, TagSource, UserSource
 from tests.features.raw import raw_frame
@@ -45,6 +47,22 @@ def test_the_last_row_of_an_item_stays_and_bad_rows_are_refused_with_reasons(spa
         ["encoding_broken"],
         ["media_malformed"],
         ["line_broken"],
+    ]
+
+
+def test_an_item_of_an_earlier_day_is_a_duplicate_and_no_refused_row(spark):
+    days = [("1", 2), ("1", 1), ("1", 2), ("2", 1), ("3", 1), ("3", 2)]
+    rows = [(i, f"day {day}", "", "cheap" if (i, day) == ("3", 2) else "1", None, "") for i, day in days]
+    raw = raw_frame(spark, FIELDS, rows)
+    dated = raw.withColumn("file_day", F.to_date(F.concat(F.lit("2024-05-0"), F.substring("fields.name", 5, 1))))
+    parsed = parse_items(dated, ITEMS).orderBy("row").collect()
+    assert [(r.reasons, r.duplicate) for r in parsed] == [
+        (["item_id_duplicate"], None),  # of the newest day itself
+        ([], "superseded"),
+        ([], None),
+        ([], None),
+        ([], None),  # the newer row is refused, so it supersedes none
+        (["price_malformed"], None),
     ]
 
 

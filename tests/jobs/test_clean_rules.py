@@ -143,6 +143,19 @@ def test_an_event_id_that_stands_for_several_events_is_refused_undeclared(spark,
     assert (run.rows_in, run.rows_out, run.rows_duplicate, run.rows_refused) == (5, 3, 1, 1)
 
 
+def test_a_catalogue_that_comes_daily_is_its_newest_state_and_no_contract_is_broken(spark, tmp_path):
+    shop = Shop(spark, tmp_path, {"outliers": [{"column": "price", "rule": "quantile", "quantiles": [0, 1]}]})
+    shop.write("events", [*EVENTS, "u,x,buy,2024-01-01,1,web,e1"])
+    shop.write("users", [*USERS, "u,30"])
+    for day in range(1, 5):
+        shop.write(f"items-2024-01-0{day}", [*ITEMS, f"x,{day},1999,acme", *(["y,9,2000,acme"] if day == 2 else [])])
+    assert shop.run("--set", f"source.items.path={tmp_path}/items-{{date}}.csv") == 0
+    assert {(r.item_id, r.price) for r in shop.read("items").collect()} == {("x", 4.0), ("y", 9.0)}
+    assert shop.read("quarantine").count() == 0
+    counts = shop.read("runs").head().counts
+    assert (counts["items_rows"], counts["items_duplicates_superseded"]) == (5, 3)
+
+
 def test_a_check_of_a_catalogue_that_must_not_fail_ends_with_3(spark, tmp_path, capsys):
     checks = [{"table": "items", "column": "price", "not_null": True, "otherwise": "fail"}]
     shop = Shop(spark, tmp_path, {"max_refused": 0.9, "checks": checks})
