@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from features.clean_columns import CLEANED
 from features.clean_config import Outliers
-from features.duplicates import is_accepted, is_kept
+from features.duplicates import is_kept
 from features.grouped import FITTED, group_of, with_fitted
 from features.imputation import mean_of
 from features.marks import marked
@@ -76,13 +76,13 @@ def fit(rows: DataFrame, rule: Outliers, until: Column | None = None) -> DataFra
 
 
 def with_outliers(rows: DataFrame, rule: Outliers, statistics: DataFrame) -> DataFrame:
-    """Refuses accepted rows whose number is out of bounds, as `<column>_outlier`, or clips the number to the nearest bound.
+    """Refuses kept rows whose number is out of bounds, as `<column>_outlier`, or clips the number to the nearest bound.
 
     What was clipped stands in the row's map of further columns (context, attributes) as `<column>_before_clipping`.
     """
     number, further = F.col(rule.column), CLEANED[rule.table].map
     bounded = _with_bounds(rows, rule, statistics)
-    outside = is_accepted() & ~number.between(F.col("_low"), F.col("_high"))
+    outside = is_kept() & ~number.between(F.col("_low"), F.col("_high"))
     if rule.then == "quarantine":
         refused = F.when(outside, F.array(F.lit(f"{rule.column}_outlier"))).otherwise(F.col("reasons"))
         return bounded.withColumn("reasons", refused).drop("_low", "_high")

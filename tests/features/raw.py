@@ -33,7 +33,10 @@ def raw_frame(spark: SparkSession, fields: str, rows: Sequence[tuple], broken: S
 
 
 def event_frame(spark: SparkSession, rows: Sequence[dict]) -> DataFrame:
-    """Parsed events in source order; what a row does not say is one view of item i by user u at 12:00 on 2024-05-01."""
+    """Parsed events in source order; what a row does not say is one view of item i by user u at 12:00 on 2024-05-01.
+
+    None is said to repeat another.
+    """
     base = {
         "user_id": "u",
         "item_id": "i",
@@ -54,6 +57,7 @@ def event_frame(spark: SparkSession, rows: Sequence[dict]) -> DataFrame:
             "block": F.lit(0).cast("bigint"),
             "file_day": F.lit(None).cast("date"),
             "raw": F.lit("{}"),
+            "duplicate": F.lit(None).cast("string"),
             "event_time": F.timestamp_micros(((noon + F.col("second")) * 1_000_000).cast("bigint")),
         }
     ).drop("second")
