@@ -5,7 +5,8 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from features.features_config import KINDS, Declared, Feature, FeaturesConfig, Limits, column_name
+from features.features_config import KINDS, Declared, Feature, FeaturesConfig, Limits
+from features.operations import column_name, event_column, event_number
 from features.order import user_order
 
 CATEGORIES = "category"  # the list column of labels
@@ -21,12 +22,12 @@ def with_key(events: DataFrame, items: DataFrame, entity: str) -> DataFrame:
 
 
 def columns_needed(declared: Declared) -> set[str]:
-    """Columns that declarations are about, conditions included, as they are declared."""
-    return {column for f in declared if isinstance(f, Feature) for column in (f.of, *f.where)}
+    """Columns that declarations are about, as they are declared."""
+    return {column for f in declared if isinstance(f, Feature) for column in f.about}
 
 
 def with_event_columns(events: DataFrame, items: DataFrame, needed: set[str], config: FeaturesConfig) -> DataFrame:
-    """The events with every column of `needed`.
+    """The events with every column of `needed`, under the name that it is declared by.
 
     Args:
         events: cleaned events; for sessions, with those of the day before the days that are of interest.
@@ -38,7 +39,7 @@ def with_event_columns(events: DataFrame, items: DataFrame, needed: set[str], co
     local = F.from_utc_timestamp("event_time", config.zone)
     made = {"hour": F.date_format(local, "HH"), "weekday": F.dayofweek(local).cast("string")}
     columns = {name: column for name, column in made.items() if name in needed}
-    columns |= {column_name(c): F.col("context")[column_name(c)] for c in needed - KINDS.keys()}
+    columns |= {c: F.col("context")[column_name(c)] for c in needed - KINDS.keys()}
     events = events.withColumns(columns) if columns else events
     return _with_sessions(events, config.session_minutes) if "sessions" in needed else events
 
@@ -60,13 +61,12 @@ def is_measured(feature: Feature) -> Column:
     """True for the events that a feature is about: those that fulfil its conditions; never null."""
     fulfilled = F.lit(True)
     for column, condition in feature.where.items():
-        one = F.col(column_name(column))
         if isinstance(condition, Limits):
-            number = one.try_cast("double")
+            number = event_number(column)
             if condition.at_least is not None:
                 fulfilled &= number >= condition.at_least
             if condition.below is not None:
                 fulfilled &= number < condition.below
         else:
-            fulfilled &= one.isin(*([condition] if isinstance(condition, str) else condition))
+            fulfilled &= event_column(column).isin(*([condition] if isinstance(condition, str) else condition))
     return F.coalesce(fulfilled, F.lit(False)) if feature.where else fulfilled

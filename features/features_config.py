@@ -7,6 +7,8 @@ A feature is one operation on one column of the events, over trailing windows of
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -19,11 +21,10 @@ from pydantic import (
     model_validator,
 )
 
-from features.operations import OPERATIONS, Kind, Operation, as_name
+from features.operations import CONTEXT, OPERATIONS, Kind, Operation, as_name, column_name
 from features.schema import NUMBERS
 from features.source_config import Section
 
-_CONTEXT = "context."
 KINDS: dict[str, Kind] = {
     "events": "events",
     "sessions": "sessions",
@@ -49,11 +50,6 @@ class Limits(Section):
 
 
 Condition = str | tuple[str, ...] | Limits
-
-
-def column_name(of: str) -> str:
-    """The name that a column of the events goes by in tiles and features: without `context.`."""
-    return of.removeprefix(_CONTEXT)
 
 
 class Feature(Section):
@@ -94,13 +90,18 @@ class Feature(Section):
 
     @property
     def kind(self) -> Kind:
-        if self.of.startswith(_CONTEXT):
+        if self.of.startswith(CONTEXT):
             return "number" if "label" not in self.how.about else "label"
         return KINDS[self.of]
 
     @property
     def column(self) -> str:
         return column_name(self.of)
+
+    @property
+    def about(self) -> tuple[str, ...]:
+        """Every column that it is about, conditions included, as they are declared."""
+        return (self.of, *self.where)
 
     @property
     def type(self) -> str:
@@ -135,13 +136,14 @@ class Feature(Section):
 
     @model_validator(mode="after")
     def column_is_known(self) -> Self:
-        for column in (self.of, *self.where):
-            if column not in KINDS and (not re.fullmatch(r"context\.\w+", column) or column_name(column) in KINDS):
+        for column in self.about:
+            is_context = re.fullmatch(r"context\.\w+", column) and column_name(column).lower() not in KINDS
+            if column not in KINDS and not is_context:
                 raise ValueError(f"a column must be one of {sorted(KINDS)} or context.OTHER_NAME. Received {column!r}.")
-        if not self.of.startswith(_CONTEXT) and self.kind not in self.how.about:
+        if not self.of.startswith(CONTEXT) and self.kind not in self.how.about:
             fitting = sorted(name for name, kind in KINDS.items() if kind in self.how.about)
             raise ValueError(f"{self.operation} must be of one of {fitting}. Received {self.of!r}.")
-        if self.of.startswith(_CONTEXT) and not {"number", "label"} & self.how.about:
+        if self.of.startswith(CONTEXT) and not {"number", "label"} & self.how.about:
             raise ValueError(f"{self.operation} must be of events. Received {self.of!r}.")
         return self
 
@@ -152,7 +154,7 @@ class Feature(Section):
             if kind in ("events", "sessions", "list"):
                 raise ValueError(f"where must be about a number or a label of the event. Received {column!r}.")
             is_number = isinstance(condition, Limits)
-            if is_number != (kind == "number") and not (is_number and column.startswith(_CONTEXT)):
+            if is_number != (kind == "number") and not (is_number and column.startswith(CONTEXT)):
                 what = "at_least and below" if kind == "number" else "labels"
                 raise ValueError(f"where.{column} must be {what}. Received {condition!r}.")
         return self
@@ -207,12 +209,21 @@ def longest_window(declared: Declared) -> int:
     return max((days for f in declared if isinstance(f, Feature) for days in f.days), default=0)
 
 
+def _twice(names: Iterable[str]) -> list[str]:
+    """The names that Spark, which does not look at their case, takes for another one."""
+    sorted_ = sorted(names)
+    number = Counter(name.lower() for name in sorted_)
+    return [name for name in dict.fromkeys(sorted_) if number[name.lower()] > 1]
+
+
 def _check_names(key: str, declared: Declared) -> None:
     names = [f.name(w) for f in declared if isinstance(f, Feature) for w in f.windows]
-    names += [f.column for f in declared if isinstance(f, Ratio)]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = _twice([*names, *[f.column for f in declared if isinstance(f, Ratio)]])
     if twice:
         raise ValueError(f"{key}: a feature must be declared once. Received twice: {', '.join(twice)}.")
+    alike = _twice({column for f in declared if isinstance(f, Feature) for column in f.about})
+    if alike:
+        raise ValueError(f"{key}: columns of the context must differ in more than case. Received {', '.join(alike)}.")
     numbers = {name for name, (f, _) in windows_of(declared).items() if f.is_number}
     for f in declared:
         unknown = sorted({f.ratio, f.to} - numbers) if isinstance(f, Ratio) else []

@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 from features.declared_tables import day_table, tile_parts
 from features.event_columns import CATEGORIES, columns_needed, is_measured, with_event_columns, with_key
 from features.features_config import Declared, FeaturesConfig
+from features.operations import event_column
 from features.schema import month_of
 
 _COLUMN, _LABEL = "label_column", "label"  # of one row per event and label; both null on one row of each event
@@ -39,7 +40,7 @@ def tiles_of(rows: DataFrame, keys: tuple[str, ...], declared: Declared) -> Data
     """
     parts = tile_parts(declared)
     sums = {name: part.of_events(is_measured(f)) for name, (f, part) in parts.items() if part.of_events is not None}
-    labels = {name: (f, part.label) for name, (f, part) in parts.items() if part.label is not None}
+    labels = {name: (f, part.of) for name, (f, part) in parts.items() if part.of_events is None}
     if not labels:
         return rows.groupBy(*keys).agg(F.lit(None), *[c.alias(name) for name, c in sums.items()])
     counts = {n: F.count_if(is_measured(f) & (F.col(_COLUMN) == label)) for n, (f, label) in labels.items()}
@@ -57,7 +58,7 @@ def _by_label(rows: DataFrame, columns: set[str]) -> DataFrame:
         return F.struct(F.lit(column).alias(_COLUMN), label.alias(_LABEL))
 
     none = F.array(pair("", F.lit(None).cast("string")))
-    single = [F.array(pair(c, F.col(c))) for c in sorted(columns - {CATEGORIES})]
+    single = [F.array(pair(c, event_column(c))) for c in sorted(columns - {CATEGORIES})]
     several = [F.transform(CATEGORIES, lambda label: pair(CATEGORIES, label))] if CATEGORIES in columns else []
     pairs = F.filter(F.concat(*single, *[F.coalesce(s, F.array()) for s in several]), lambda p: p[_LABEL].isNotNull())
     return rows.select("*", F.inline(F.concat(none, pairs)))

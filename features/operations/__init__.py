@@ -2,7 +2,18 @@
 
 from pyspark.sql import functions as F
 
-from features.operations.base import EVENTS, Kind, Operation, Part, Past, as_name
+from features.operations.base import (
+    CONTEXT,
+    EVENTS,
+    Kind,
+    Operation,
+    Part,
+    Past,
+    as_name,
+    column_name,
+    event_column,
+    event_number,
+)
 from features.operations.counts import Count, DecayedCount, Frequency, PerActiveDay, Recency, Trend
 from features.operations.labels import Distinct, DistinctSketch, Entropy, Interest, Share
 from features.operations.numbers import DecayedSum, Extreme, Mean, SmoothedMean, Std, Sum
@@ -32,4 +43,16 @@ OPERATIONS: dict[str, Operation] = {
     "last_k": LastK(),
 }
 
-__all__ = ["EVENTS", "OPERATIONS", "Kind", "Operation", "Part", "Past", "as_name"]
+__all__ = [
+    "CONTEXT",
+    "EVENTS",
+    "OPERATIONS",
+    "Kind",
+    "Operation",
+    "Part",
+    "Past",
+    "as_name",
+    "column_name",
+    "event_column",
+    "event_number",
+]

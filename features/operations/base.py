@@ -18,6 +18,8 @@ from pyspark.sql import functions as F
 if TYPE_CHECKING:
     from features.features_config import Feature
 
+CONTEXT = "context."  # what a column of the events' context is declared under, and its prefix among their other columns
+
 # What a feature can be about: events as such, sessions, or a number, a label or a list of labels that each event has.
 Kind = Literal["events", "sessions", "number", "label", "list"]
 
@@ -27,19 +29,34 @@ def as_name(value: object) -> str:
     return re.sub(r"\W+", "_", f"{value:g}" if isinstance(value, float) else str(value)).strip("_").lower()
 
 
+def column_name(of: str) -> str:
+    """The name that a column of the events goes by in tiles and features: without `context.`."""
+    return of.removeprefix(CONTEXT)
+
+
+def event_column(of: str) -> Column:
+    """A column of the events, as it is declared."""
+    return F.col(f"`{of}`")
+
+
+def event_number(of: str) -> Column:
+    """The same as a number; a context holds text: what is no number is none."""
+    return event_column(of).try_cast("double")
+
+
 @dataclass(frozen=True)
 class Part:
     """One column of a tile: an aggregate of the key's events of one day.
 
-    `of_events` gets the condition that the events must fulfil, and returns the aggregate of those that do. A part of a
-    label (`label` is its column) is made by tiles.py, which counts each label: a map of label to events.
+    `of_events` gets the condition that the events must fulfil, and returns the aggregate of those that do. A part without
+    it is made by tiles.py, which counts each label: a map of label to events.
     """
 
     name: str
     type: str
     comment: str
+    of: str  # column of the events
     of_events: Callable[[Column], Column] | None = None
-    label: str | None = None
 
 
 class Past(ABC):
@@ -99,7 +116,7 @@ class Operation(ABC):
         return feature.operation
 
 
-EVENTS = Part("events", "bigint", "events", F.count_if)
+EVENTS = Part("events", "bigint", "events", "events", F.count_if)
 
 
 def active(past: Past) -> Column:

@@ -12,7 +12,9 @@ from features.operations.base import EVENTS, Operation, Part, Past, active, as_n
 if TYPE_CHECKING:
     from features.features_config import Feature
 
-SESSIONS = Part("sessions", "bigint", "sessions that began", lambda inside: F.count_if(inside & F.col("session_begins")))
+SESSIONS = Part(
+    "sessions", "bigint", "sessions that began", "sessions", lambda inside: F.count_if(inside & F.col("session_begins"))
+)
 
 
 class Count(Operation):

@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from features.operations.base import Operation, Part, Past, as_name
+from features.operations.base import Operation, Part, Past, as_name, column_name, event_column
 from features.operations.counts import decay
 
 if TYPE_CHECKING:
     from features.features_config import Feature
 
 
-def counts(label: str) -> Part:
-    return Part(f"{label}_events", "map<string,bigint>", f"events by {label}; empty: none has one", label=label)
+def counts(of: str) -> Part:
+    label = column_name(of)
+    return Part(f"{label}_events", "map<string,bigint>", f"events by {label}; empty: none has one", of)
 
 
-def sketch(label: str) -> Part:
+def sketch(of: str) -> Part:
+    label = column_name(of)
     comment = f"HyperLogLog sketch of {label} (Apache DataSketches), which unions count distinct labels"
-    return Part(f"{label}_sketch", "binary", comment, lambda inside: F.hll_sketch_agg(F.when(inside, F.col(label))))
+    return Part(f"{label}_sketch", "binary", comment, of, lambda inside: F.hll_sketch_agg(F.when(inside, event_column(of))))
 
 
 def let(value: Column, body: Callable[[Column], Column]) -> Column:
@@ -77,11 +79,11 @@ class _OfLabel(Operation):
     about = frozenset({"label", "list"})
 
     def parts(self, feature: Feature) -> tuple[Part, ...]:
-        return (counts(feature.column),)
+        return (counts(feature.of),)
 
     def summed(self, feature: Feature, past: Past) -> Column:
         """Entries of each label with its events in the window, in the order of labels."""
-        return summed_by_key(F.flatten(F.transform(past.list(counts(feature.column)), F.map_entries)))
+        return summed_by_key(F.flatten(F.transform(past.list(counts(feature.of)), F.map_entries)))
 
 
 class Share(_OfLabel):
@@ -106,7 +108,7 @@ class Interest(_OfLabel):
     type, empty, needs = "map<string,double>", "empty: none", frozenset({"half_life", "smoothing"})
 
     def value(self, feature: Feature, past: Past) -> Column:
-        part = counts(feature.column)
+        part = counts(feature.of)
         tile = F.struct(past.tile_date.alias("day"), F.map_entries(past.column(part)).alias("counts"))
         tiles = past.over(F.collect_list(F.when(past.column(part).isNotNull(), tile)))
 
@@ -154,7 +156,7 @@ class Distinct(_OfLabel):
     type, empty = "int", "0: none"
 
     def value(self, feature: Feature, past: Past) -> Column:
-        maps = past.list(counts(feature.column))
+        maps = past.list(counts(feature.of))
         return F.size(F.array_distinct(F.flatten(F.transform(maps, F.map_keys))))
 
     def text(self, feature: Feature) -> str:
@@ -167,10 +169,10 @@ class DistinctSketch(_OfLabel):
     about, type, empty = frozenset({"label"}), "bigint", "0: none"
 
     def parts(self, feature: Feature) -> tuple[Part, ...]:
-        return (sketch(feature.column),)
+        return (sketch(feature.of),)
 
     def value(self, feature: Feature, past: Past) -> Column:
-        union = past.over(F.hll_union_agg(past.column(sketch(feature.column))))
+        union = past.over(F.hll_union_agg(past.column(sketch(feature.of))))
         return F.coalesce(F.hll_sketch_estimate(union), F.lit(0).cast("bigint"))
 
     def text(self, feature: Feature) -> str:

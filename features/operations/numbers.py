@@ -8,29 +8,32 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from features.operations.base import Operation, Part, Past, as_name
+from features.operations.base import Operation, Part, Past, as_name, column_name, event_number
 from features.operations.counts import SESSIONS, decayed
 
 if TYPE_CHECKING:
     from features.features_config import Feature
 
 
-def _chosen(inside: Column, column: str) -> Column:
-    return F.when(inside, F.col(column).try_cast("double"))  # a context holds text: what is no number is none
+def _chosen(inside: Column, of: str) -> Column:
+    return F.when(inside, event_number(of))
 
 
-def total(column: str) -> Part:
-    sum_ = lambda inside: F.coalesce(F.sum(_chosen(inside, column)), F.lit(0.0))  # noqa: E731
-    return Part(f"{column}_sum", "double", f"sum of {column}; 0: none has one", sum_)
+def total(of: str) -> Part:
+    column = column_name(of)
+    sum_ = lambda inside: F.coalesce(F.sum(_chosen(inside, of)), F.lit(0.0))  # noqa: E731
+    return Part(f"{column}_sum", "double", f"sum of {column}; 0: none has one", of, sum_)
 
 
-def number(column: str) -> Part:
-    return Part(f"{column}_count", "bigint", f"events with {column}", lambda inside: F.count(_chosen(inside, column)))
+def number(of: str) -> Part:
+    column = column_name(of)
+    return Part(f"{column}_count", "bigint", f"events with {column}", of, lambda inside: F.count(_chosen(inside, of)))
 
 
-def spread(column: str) -> Part:
+def spread(of: str) -> Part:
+    column = column_name(of)
     comment = f"variance of {column} within the day, of the population; null: none has one"
-    return Part(f"{column}_variance", "double", comment, lambda inside: F.var_pop(_chosen(inside, column)))
+    return Part(f"{column}_variance", "double", comment, of, lambda inside: F.var_pop(_chosen(inside, of)))
 
 
 class _OfNumber(Operation):
@@ -44,10 +47,10 @@ class Sum(_OfNumber):
     empty, nullable = "0: none has one", False
 
     def parts(self, feature: Feature) -> tuple[Part, ...]:
-        return (total(feature.column),)
+        return (total(feature.of),)
 
     def value(self, feature: Feature, past: Past) -> Column:
-        return past.sum(total(feature.column))
+        return past.sum(total(feature.of))
 
     def text(self, feature: Feature) -> str:
         return f"sum of {feature.column}"
@@ -59,7 +62,7 @@ class Mean(_OfNumber):
     def parts(self, feature: Feature) -> tuple[Part, ...]:
         if feature.of == "sessions":
             return (total("session_seconds"), SESSIONS)
-        return (total(feature.column), number(feature.column))
+        return (total(feature.of), number(feature.of))
 
     def value(self, feature: Feature, past: Past) -> Column:
         sum_, count = self.parts(feature)
@@ -94,9 +97,9 @@ class Extreme(_OfNumber):
         self.word, self.extreme = word, extreme
 
     def parts(self, feature: Feature) -> tuple[Part, ...]:
-        column = feature.column
+        column, of = feature.column, feature.of
         comment = f"{self.word} {column}; null: none has one"
-        return (Part(f"{column}_{feature.operation}", "double", comment, lambda inside: self.extreme(_chosen(inside, column))),)
+        return (Part(f"{column}_{feature.operation}", "double", comment, of, lambda inside: self.extreme(_chosen(inside, of))),)
 
     def value(self, feature: Feature, past: Past) -> Column:
         return past.over(self.extreme(past.column(*self.parts(feature))))
@@ -113,7 +116,7 @@ class Std(_OfNumber):
     """
 
     def parts(self, feature: Feature) -> tuple[Part, ...]:
-        return (total(feature.column), number(feature.column), spread(feature.column))
+        return (total(feature.of), number(feature.of), spread(feature.of))
 
     def value(self, feature: Feature, past: Past) -> Column:
         sum_, count, variance = self.parts(feature)
@@ -135,10 +138,10 @@ class DecayedSum(_OfNumber):
     empty, nullable, needs = "0: none has one", False, frozenset({"half_life"})
 
     def parts(self, feature: Feature) -> tuple[Part, ...]:
-        return (total(feature.column),)
+        return (total(feature.of),)
 
     def value(self, feature: Feature, past: Past) -> Column:
-        return decayed(past, total(feature.column), feature)
+        return decayed(past, total(feature.of), feature)
 
     def text(self, feature: Feature) -> str:
         return f"sum of {feature.column}, each weighted by 1/2 to the power of its age in days by {feature.half_life},"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from features.operations.base import Operation, Part, Past
+from features.operations.base import Operation, Part, Past, event_column
 
 if TYPE_CHECKING:
     from features.features_config import Feature
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 _PLACED = "struct<event_time:timestamp,tie_order:int,event_id:string,value:{type}>"
 
 
-def _placed(inside: Column, column: str) -> Column:
+def _placed(inside: Column, of: str) -> Column:
     """The column with its place in time, which orders structs; null where the event has none."""
-    value = F.col(column)
+    value = event_column(of)
     return F.when(inside & value.isNotNull(), F.struct("event_time", "tie_order", "event_id", value.alias("value")))
 
 
@@ -40,8 +40,8 @@ class End(_Placed):
 
     def parts(self, feature: Feature) -> tuple[Part, ...]:
         comment = f"{self.word} {feature.column} and its place in time; null: none has one"
-        name, column = f"{feature.column}_{self.word}", feature.column
-        return (Part(name, self._struct(feature), comment, lambda inside: self.extreme(_placed(inside, column))),)
+        name, of = f"{feature.column}_{self.word}", feature.of
+        return (Part(name, self._struct(feature), comment, of, lambda inside: self.extreme(_placed(inside, of))),)
 
     def value(self, feature: Feature, past: Past) -> Column:
         return past.over(self.extreme(past.column(*self.parts(feature))))["value"]
@@ -54,13 +54,13 @@ class LastK(_Placed):
     type, empty, nullable, needs = "list", "empty: none has one", False, frozenset({"k"})
 
     def parts(self, feature: Feature) -> tuple[Part, ...]:
-        column, k = feature.column, feature.k or 1
+        column, of, k = feature.column, feature.of, feature.k or 1
         comment = f"last {k} {column} and their places in time, latest first; empty: none has one"
 
         def latest(inside: Column) -> Column:
-            return F.slice(F.sort_array(F.collect_list(_placed(inside, column)), asc=False), 1, k)
+            return F.slice(F.sort_array(F.collect_list(_placed(inside, of)), asc=False), 1, k)
 
-        return (Part(f"{column}_last_{k}", f"array<{self._struct(feature)}>", comment, latest),)
+        return (Part(f"{column}_last_{k}", f"array<{self._struct(feature)}>", comment, of, latest),)
 
     def value(self, feature: Feature, past: Past) -> Column:
         latest = F.slice(F.sort_array(F.flatten(past.list(*self.parts(feature))), asc=False), 1, feature.k or 1)

@@ -36,6 +36,7 @@ def test_names_are_computed_from_conditions_column_operation_and_window(declarat
         ({"sum": "category"}, r"sum must be of one of \['price', 'value', 'year'\]. Received 'category'"),
         ({"count": "clicks"}, r"a column must be one of .*Received 'clicks'"),
         ({"share": "context.price"}, r"context.OTHER_NAME. Received 'context.price'"),
+        ({"share": "context.Hour"}, r"context.OTHER_NAME. Received 'context.Hour'"),
         ({"recency": "context.x"}, r"recency must be of events. Received 'context.x'"),
         ({"last": "category"}, r"last must be of one of .*Received 'category'"),
         ({"last_k": "item_id"}, r"last_k needs k. Received k=None"),
@@ -62,6 +63,11 @@ def test_a_mistake_in_a_declaration_is_told(declaration, sentence):
             r"of two declared numbers: .* Received clicks",
         ),
         ([{"share": "hour"}, {"ratio": "hour_share_30d", "to": "hour_share_30d"}], r"of two declared numbers: \[\]"),
+        ([{"share": "context.Device"}, {"share": "context.device"}], r"twice: Device_share_30d, device_share_30d"),
+        (
+            [{"share": "context.Seconds"}, {"mean": "context.seconds"}],
+            r"differ in more than case. Received context.Seconds, context.seconds",
+        ),
         ([{"distinct": "user_id"}], r"user: a feature must not be of the key itself. Received a feature of user_id"),
     ],
 )

@@ -48,6 +48,15 @@ def test_a_measure_of_one_event_type_leaves_the_others_out(spark):
     assert (tiles["u", 2]["buy_events"], tiles["u", 2]["buy_category_events"]) == (0, {})
 
 
+def test_a_context_may_have_any_name_also_that_of_a_column_of_the_events(spark):
+    names = ("date", "event_time", "label", "label_column", "session_begins")
+    events = [Event("u", "i1", at(1), context=dict.fromkeys(names, "x"))]
+    declared = (*[Feature(share=f"context.{name}") for name in names], Feature(last="context.label"), Feature(count="sessions"))
+    tile = day_tiles(events_frame(spark, events), items_frame(spark, {}), "user", FeaturesConfig(user=declared)).head()
+    assert [tile[f"{name}_events"] for name in names] == [{"x": 1}] * len(names)
+    assert (tile["date"], tile["sessions"], tile["label_last"]["value"]) == (at(1).date(), 1, "x")
+
+
 def test_item_tiles_have_a_row_for_each_item_and_day(spark):
     tiles = _tiles(spark, (Feature(count="events"),), "item")
     assert {key: tile["events"] for key, tile in tiles.items()} == {
