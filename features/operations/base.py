@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from features.parsing import as_number
+
 if TYPE_CHECKING:
     from features.features_config import Feature
 
@@ -40,8 +42,9 @@ def event_column(of: str) -> Column:
 
 
 def event_number(of: str) -> Column:
-    """The same as a number; a context holds text: what is no number is none."""
-    return event_column(of).try_cast("double")
+    """The same as a number; a context holds text, of which NaN and what is no finite number is none."""
+    column = event_column(of)
+    return as_number(column) if of.startswith(CONTEXT) else column.cast("double")
 
 
 @dataclass(frozen=True)

@@ -1,3 +1,7 @@
+import statistics
+
+import pytest
+
 from features.declared_tables import day_table
 from features.features_config import Feature, FeaturesConfig
 from features.schema import conform
@@ -55,6 +59,16 @@ def test_a_context_may_have_any_name_also_that_of_a_column_of_the_events(spark):
     tile = day_tiles(events_frame(spark, events), items_frame(spark, {}), "user", FeaturesConfig(user=declared)).head()
     assert [tile[f"{name}_events"] for name in names] == [{"x": 1}] * len(names)
     assert (tile["date"], tile["sessions"], tile["label_last"]["value"]) == (at(1).date(), 1, "x")
+
+
+def test_text_of_the_context_that_is_no_finite_number_is_none(spark):
+    texts = ("NaN", "Infinity", "-inf", "1d", "0x1p3", "soon", "", "2.5", "-1e3")
+    events = [Event("u", "i1", at(1, n), context={"dwell": text}) for n, text in enumerate(texts)]
+    declared = (Feature(std="context.dwell"), Feature(count="events", where={"context.dwell": {"at_least": 0}}))
+    tile = day_tiles(events_frame(spark, events), items_frame(spark, {}), "user", FeaturesConfig(user=declared)).head()
+    assert (tile["dwell_count"], tile["dwell_sum"]) == (2, 2.5 - 1e3)
+    assert tile["dwell_variance"] == pytest.approx(statistics.pvariance([2.5, -1e3]))
+    assert tile["context_dwell_at_least_0_events"] == 1
 
 
 def test_item_tiles_have_a_row_for_each_item_and_day(spark):
