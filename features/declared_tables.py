@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from features.features_config import Declared, Feature, Limits, Ratio, windows_of
-from features.operations import EVENTS, Part
+from features.operations import Part
 from features.schema import DATE, MONTH, NUMBERS, Column, Table
 
 
@@ -49,7 +49,7 @@ def feature_columns(declared: Declared) -> tuple[Column, ...]:
 def tile_parts(declared: Declared) -> dict[str, tuple[Feature, Part]]:
     """Each column of a tile, by name: its part, and a feature that needs it, whose conditions it is under."""
     features = [f for f in declared if isinstance(f, Feature)]
-    return {f"{f.prefix}{part.name}": (f, part) for f in features for part in (EVENTS, *f.how.parts(f))}
+    return {name: (f, part) for f in features for name, part in f.parts.items()}
 
 
 def day_table(entity: str, declared: Declared) -> Table:

@@ -6,6 +6,7 @@ A feature is one operation on one column of the events, over trailing windows of
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -21,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from features.operations import CONTEXT, OPERATIONS, Kind, Operation, as_name, column_name
+from features.operations import CONTEXT, EVENTS, OPERATIONS, Kind, Operation, Part, as_name, column_name
 from features.schema import NUMBERS
 from features.source_config import Section
 
@@ -59,6 +60,7 @@ class Feature(Section):
     operation: str
     of: str
     where: dict[str, Condition] = Field({})  # only events that fulfil all of it
+    where_name: Annotated[str, Field(pattern=r"^[a-z]\w*$")] | None = None  # what names call `where`, instead of its text
     days: tuple[PositiveInt, ...] = (30,)  # windows; of a trend: the short one and the long one
     half_life: PositiveFloat | PositiveInt | None = None  # of decayed_count, decayed_sum and interest, in days
     smoothing: PositiveFloat | PositiveInt | None = None  # of interest and smoothed_mean, in events
@@ -116,6 +118,8 @@ class Feature(Section):
     @property
     def prefix(self) -> str:
         """What the names of columns about these events begin with: the conditions, or nothing."""
+        if self.where_name is not None:
+            return f"{self.where_name}_"
         parts = []
         for column, condition in self.where.items():
             if isinstance(condition, Limits):
@@ -125,6 +129,16 @@ class Feature(Section):
                 labels = (condition,) if isinstance(condition, str) else condition
                 parts.append("_or_".join(as_name(label) for label in labels))
         return "".join(f"{part}_" for part in parts)
+
+    @property
+    def conditions(self) -> dict[str, Condition]:
+        """The same for one label as for a list of one."""
+        return {column: (c,) if isinstance(c, str) else c for column, c in self.where.items()}
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """The columns of a tile that it needs, by name."""
+        return {f"{self.prefix}{part.name}": part for part in (EVENTS, *self.how.parts(self))}
 
     @property
     def windows(self) -> tuple[tuple[int, ...], ...]:
@@ -157,6 +171,12 @@ class Feature(Section):
             if is_number != (kind == "number") and not (is_number and column.startswith(CONTEXT)):
                 what = "at_least and below" if kind == "number" else "labels"
                 raise ValueError(f"where.{column} must be {what}. Received {condition!r}.")
+        return self
+
+    @model_validator(mode="after")
+    def only_conditions_are_named(self) -> Self:
+        if self.where_name is not None and not self.where:
+            raise ValueError(f"where_name needs where, which it names. Received where_name={self.where_name!r} only.")
         return self
 
     @model_validator(mode="after")
@@ -216,14 +236,17 @@ def _twice(names: Iterable[str]) -> list[str]:
     return [name for name in dict.fromkeys(sorted_) if number[name.lower()] > 1]
 
 
+def _check_columns(key: str, declared: Declared) -> None:
+    alike = _twice({column for f in declared if isinstance(f, Feature) for column in f.about})
+    if alike:
+        raise ValueError(f"{key}: columns of the context must differ in more than case. Received {', '.join(alike)}.")
+
+
 def _check_names(key: str, declared: Declared) -> None:
     names = [f.name(w) for f in declared if isinstance(f, Feature) for w in f.windows]
     twice = _twice([*names, *[f.column for f in declared if isinstance(f, Ratio)]])
     if twice:
         raise ValueError(f"{key}: a feature must be declared once. Received twice: {', '.join(twice)}.")
-    alike = _twice({column for f in declared if isinstance(f, Feature) for column in f.about})
-    if alike:
-        raise ValueError(f"{key}: columns of the context must differ in more than case. Received {', '.join(alike)}.")
     numbers = {name for name, (f, _) in windows_of(declared).items() if f.is_number}
     for f in declared:
         unknown = sorted({f.ratio, f.to} - numbers) if isinstance(f, Ratio) else []
@@ -231,6 +254,24 @@ def _check_names(key: str, declared: Declared) -> None:
             raise ValueError(
                 f"{key}: a ratio must be of two declared numbers: {sorted(numbers)}. Received {', '.join(unknown)}."
             )
+
+
+def _check_tiles(key: str, declared: Declared) -> None:
+    """Names tell neither the case nor the signs of conditions, so that two aggregates could have one name in a tile."""
+    made: dict[str, tuple[Feature, Part]] = {}
+    for f in (f for f in declared if isinstance(f, Feature)):
+        for name, part in f.parts.items():
+            other, its = made.setdefault(name.lower(), (f, part))
+            if (f.conditions, part.of) != (other.conditions, its.of):
+                raise ValueError(
+                    f"{key}: features of other events or columns must not share a column of {key}_days; where_name names the "
+                    f"conditions of one otherwise. Received {name} of {_written(other)} and {_written(f)}."
+                )
+
+
+def _written(feature: Feature) -> str:
+    """As it is declared, without defaults."""
+    return json.dumps(feature.model_dump(mode="json", exclude_defaults=True)).replace('"', "")
 
 
 class Selection(Section):
@@ -269,9 +310,10 @@ class FeaturesConfig(Section):
 
     @model_validator(mode="after")
     def names_are_known(self) -> Self:
-        _check_names("user", self.user)
-        _check_names("item", self.item)
-        _check_names("category", self.category)
+        for entity in KEYS:
+            _check_columns(entity, self.of(entity))
+            _check_tiles(entity, self.of(entity))
+            _check_names(entity, self.of(entity))
         for entity in ("item", "category"):
             if any(isinstance(f, Feature) and f.of == "sessions" for f in self.of(entity)):
                 raise ValueError(f"{entity}: sessions are of users. Received a feature of sessions.")

@@ -22,6 +22,7 @@ def _feature(**declaration):
         ({"trend": "events", "days": [7, 90]}, ["events_trend_7d_90d"]),
         ({"decayed_count": "events", "half_life": 2.5}, ["events_decayed_count_2_5d_30d"]),
         ({"last_k": "item_id", "k": 3}, ["item_id_last_3_30d"]),
+        ({"sum": "value", "where": {"value": {"below": -1}}, "where_name": "refunds"}, ["refunds_value_sum_30d"]),
     ],
 )
 def test_names_are_computed_from_conditions_column_operation_and_window(declaration, names):
@@ -46,6 +47,7 @@ def test_names_are_computed_from_conditions_column_operation_and_window(declarat
         ({"count": "events", "where": {"event_type": {"below": 3}}}, r"where.event_type must be labels"),
         ({"count": "events", "where": {"category": "Drama"}}, r"a number or a label of the event. Received 'category'"),
         ({"count": "events", "where": {"value": {}}}, r"at_least, below or both. Received none"),
+        ({"count": "events", "where_name": "buy"}, r"where_name needs where, which it names. Received where_name='buy' only"),
         ({"count": "events", "days": [0]}, r"greater than 0"),
     ],
 )
@@ -63,7 +65,7 @@ def test_a_mistake_in_a_declaration_is_told(declaration, sentence):
             r"of two declared numbers: .* Received clicks",
         ),
         ([{"share": "hour"}, {"ratio": "hour_share_30d", "to": "hour_share_30d"}], r"of two declared numbers: \[\]"),
-        ([{"share": "context.Device"}, {"share": "context.device"}], r"twice: Device_share_30d, device_share_30d"),
+        ([{"share": "context.Device"}, {"share": "context.device"}], r"than case. Received context.Device, context.device"),
         (
             [{"share": "context.Seconds"}, {"mean": "context.seconds"}],
             r"differ in more than case. Received context.Seconds, context.seconds",
@@ -74,6 +76,25 @@ def test_a_mistake_in_a_declaration_is_told(declaration, sentence):
 def test_declarations_must_fit_together(user, sentence):
     with pytest.raises(ValidationError, match=sentence):
         FeaturesConfig(user=user)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "column"),
+    [
+        ({"where": {"event_type": "buy"}}, {"where": {"context.action": "Buy"}}, "buy_events"),
+        ({"where": {"event_type": "Buy"}}, {"where": {"event_type": "buy"}}, "buy_events"),
+        ({"where": {"event_type": "+"}}, {"where": {"event_type": "-"}}, "_events"),
+        ({"where": {"value": {"at_least": 1}}}, {"where": {"value": {"at_least": -1}}}, "value_at_least_1_events"),
+        ({"where": {"value": {"below": 1000001}}}, {"where": {"value": {"below": 1000002}}}, "value_below_1e_06_events"),
+        ({"where": {"event_type": "device"}}, {"count": None, "share": "context.device"}, "device_events"),
+    ],
+)
+def test_two_features_share_no_column_of_a_tile_unless_it_is_the_same_to_both(one, other, column):
+    one, other = ({k: v for k, v in ({"count": "events"} | f).items() if v} for f in (one, other))
+    with pytest.raises(ValidationError, match=rf"where_name names .* Received {column} of {{count: events, where: .*}} and {{"):
+        FeaturesConfig(user=[one | {"days": [7]}, other | {"days": [30]}])
+    FeaturesConfig(user=[one | {"days": [7], "where_name": "first"}, other | {"days": [30]}])
+    FeaturesConfig(user=[one | {"days": [7]}, one | {"days": [30]}])
 
 
 def test_sessions_are_of_users():
