@@ -24,7 +24,7 @@ from pydantic import (
 
 from features.operations import CONTEXT, EVENTS, OPERATIONS, Kind, Operation, Part, as_name, column_name
 from features.schema import NUMBERS
-from features.source_config import Section
+from features.source_config import Section, Zone
 
 KINDS: dict[str, Kind] = {
     "events": "events",
@@ -301,7 +301,7 @@ class FeaturesConfig(Section):
     user: Declared = _USER
     item: Declared = _ITEM
     category: Declared = ()  # of each category of the catalogue: an event is one of every category of its item
-    zone: str = "UTC"  # in which hour and weekday are told; days are days of UTC in any case
+    zone: Zone = "UTC"  # in which hour and weekday are told; days are days of UTC in any case
     selection: Selection = Selection()
     drift: Drift | None = None
     session_minutes: Annotated[PositiveInt, Field(le=24 * 60)] = (

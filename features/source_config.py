@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import codecs
 import datetime
+import re
+from functools import cache
 from typing import Annotated, Literal, Self
+from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
 
 class Section(BaseModel):
@@ -18,6 +21,19 @@ class Section(BaseModel):
 
 # json: one object a line. json_map: a file is one object, whose columns are `key` and `value`, such as {"item": [categories]}.
 Format = Literal["csv", "json", "json_map", "parquet", "delta"]
+
+
+_zones = cache(available_timezones)  # reads every file of the database
+
+
+def check_zone(zone: str) -> str:
+    if zone not in _zones() and not re.fullmatch(r"[+-](0\d|1[0-8]):[0-5]\d", zone):
+        raise ValueError(f"a zone must be one of the IANA's, such as Europe/Berlin, or an offset, +02:00. Received {zone!r}.")
+    return zone
+
+
+Zone = Annotated[str, AfterValidator(check_zone)]
+_PATTERN = r"([GyMLdDaHhKkmsSVzOXxZ]|'[^']*'|[^A-Za-z'{}#])+"  # what Spark's datetime patterns that are read may hold
 
 
 class Mapping(Section):
@@ -38,10 +54,20 @@ class Time(Section):
 
     # s, ms, us: since 1970-01-01 UTC. text: `format`, or ISO 8601. order: only the order is known; one `step` an event.
     unit: Literal["s", "ms", "us", "text", "order"] = "s"
-    zone: str = "UTC"  # of local times in text
+    zone: Zone = "UTC"  # of local times in text
     format: str | None = None  # Spark datetime pattern of a text
     start: datetime.date = datetime.date(2000, 1, 1)  # unit order: the made-up day of order 0
     step_seconds: PositiveInt = 1  # unit order: made-up distance of two consecutive orders
+
+    @field_validator("format")
+    @classmethod
+    def format_is_a_pattern(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(_PATTERN, value):
+            raise ValueError(
+                "format must be of Spark's letters of dates and times, such as dd/MM/yyyy HH:mm, all others in single quotes. "
+                f"Received {value!r}."
+            )
+        return value
 
     @model_validator(mode="after")
     def format_needs_text(self) -> Self:

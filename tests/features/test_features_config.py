@@ -97,6 +97,12 @@ def test_two_features_share_no_column_of_a_tile_unless_it_is_the_same_to_both(on
     FeaturesConfig(user=[one | {"days": [7]}, one | {"days": [30]}])
 
 
+def test_a_zone_must_be_known():
+    with pytest.raises(ValidationError, match=r"a zone must be one of the IANA's.*Received 'Mars/X'"):
+        FeaturesConfig(zone="Mars/X")
+    assert [FeaturesConfig(zone=zone).zone for zone in ("America/New_York", "+05:30")] == ["America/New_York", "+05:30"]
+
+
 def test_sessions_are_of_users():
     with pytest.raises(ValidationError, match="item: sessions are of users"):
         FeaturesConfig(item=[{"count": "sessions"}])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from features.source_config import EventSource, FileSource, ItemSource, SourceConfig
+from features.source_config import EventSource, FileSource, ItemSource, SourceConfig, Time
 
 EVENTS = {"path": "x", "columns": {"user_id": "u", "item_id": "i", "event_time": "t"}}
 
@@ -26,6 +26,10 @@ def test_an_encoding_is_kept_under_a_name_that_java_knows():
             {"path": "x", "encoding": "latin-1", "format": "json"},
             "JSON is UTF-8 (RFC 8259). Received encoding='iso8859-1'.",
         ),
+        (Time, {"unit": "text", "zone": "Mars/X"}, "a zone must be one of the IANA's, such as Europe/Berlin,"),
+        (Time, {"unit": "text", "zone": "+25:00"}, "or an offset, +02:00. Received '+25:00'."),
+        (Time, {"unit": "text", "format": "b!ad{"}, "all others in single quotes. Received 'b!ad{'."),
+        (Time, {"unit": "text", "format": "yyyy-MM-dd'T"}, "all others in single quotes."),
         (EventSource, EVENTS | {"columns": {"user_id": "u"}}, "Received no ['event_time', 'item_id']."),
         (EventSource, EVENTS | {"value": "explicit"}, "value: explicit needs columns.value, the rating."),
         (
