@@ -18,6 +18,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     SerializerFunctionWrapHandler,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -33,6 +34,7 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(("user_id", "item_id", "event_type", "session_id", "hour", "weekday"), "label"),
     "category": "list",
 }
+LABELS = {"hour": [f"{hour:02}" for hour in range(24)], "weekday": [f"{day}" for day in range(1, 8)]}  # 1: Sunday
 RATIO = "ratio"
 KEYS = {"user": "user_id", "item": "item_id", "category": "category"}  # what an entity is called among the columns of events
 
@@ -80,6 +82,13 @@ class Feature(Section):
             raise ValueError(f"a feature has exactly one of {', '.join(OPERATIONS)}. Received {given}.")
         rest = {key: value for key, value in values.items() if key != given[0]}
         return {"operation": given[0], "of": values[given[0]], **rest}
+
+    @field_validator("operation")
+    @classmethod
+    def operation_is_known(cls, value: str) -> str:
+        if value not in OPERATIONS:
+            raise ValueError(f"an operation must be one of {', '.join(OPERATIONS)}. Received {value!r}.")
+        return value
 
     @model_serializer(mode="wrap")
     def to_short_form(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -131,7 +140,7 @@ class Feature(Section):
         return "".join(f"{part}_" for part in parts)
 
     @property
-    def conditions(self) -> dict[str, Condition]:
+    def conditions(self) -> dict[str, tuple[str, ...] | Limits]:
         """The same for one label as for a list of one."""
         return {column: (c,) if isinstance(c, str) else c for column, c in self.where.items()}
 
@@ -171,6 +180,10 @@ class Feature(Section):
             if is_number != (kind == "number") and not (is_number and column.startswith(CONTEXT)):
                 what = "at_least and below" if kind == "number" else "labels"
                 raise ValueError(f"where.{column} must be {what}. Received {condition!r}.")
+        for column in self.where.keys() & LABELS:
+            wrong = [label for label in self.conditions[column] if label not in LABELS[column]]
+            if wrong:
+                raise ValueError(f"where.{column} must be of {LABELS[column][0]} to {LABELS[column][-1]}. Received {wrong}.")
         return self
 
     @model_validator(mode="after")
