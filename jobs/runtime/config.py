@@ -15,7 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from features.clean_config import CleanConfig
 from features.content_config import ContentConfig
+from features.event_columns import columns_needed
 from features.features_config import FeaturesConfig
+from features.operations import CONTEXT, column_name
 from features.sequences_config import SequencesConfig
 from features.source_config import SourceConfig
 from jobs.runtime.errors import ConfigError
@@ -78,6 +80,18 @@ class Scenario(BaseModel):
                 )
         return self
 
+    @model_validator(mode="after")
+    def features_have_their_context(self) -> Self:
+        known = {*self.source.events.context, *_marks(self.clean)}
+        for entity in self.features.entities:
+            asked = {c for c in columns_needed(self.features.of(entity)) if c.startswith(CONTEXT)}
+            missing = sorted(c for c in asked if column_name(c) not in known)
+            if missing:
+                raise ValueError(
+                    f"features.{entity}: a column of the context must stand in source.events.context. Received {missing}."
+                )
+        return self
+
     def dump(self, *sections: str) -> dict[str, Any]:
         """The named sections (all where none is named) as plain values, defaults included."""
         return self.model_dump(mode="json", by_alias=True, include=set(sections) or None)
@@ -85,6 +99,12 @@ class Scenario(BaseModel):
     def hash(self, *sections: str) -> str:
         """Hash of the named sections, that changes when any value in them does."""
         return digest(self.dump(*sections))
+
+
+def _marks(clean: CleanConfig) -> set[str]:
+    """What cleaning adds to the context of events that it changes."""
+    clipped = {f"{o.column}_before_clipping" for o in clean.outliers_of("events") if o.then == "clip"}
+    return clipped | {f"{column_name(i.column)}_imputed" for i in clean.imputed_of("events")}
 
 
 def digest(value: object) -> str:

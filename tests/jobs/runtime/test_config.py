@@ -105,6 +105,23 @@ def test_overrides_reach_any_depth_and_are_checked_like_the_file(tmp_path: Path)
     ]
 
 
+def test_features_can_only_be_of_the_context_that_the_source_has_or_that_cleaning_adds(tmp_path: Path) -> None:
+    of_device, of_marks = (
+        f"features.item=[{{count: events, where: {{context.{name}: x}}}}]" for name in ("device", "device_imputed")
+    )
+    impute = "clean.impute=[{column: context.device, with: carried_forward}]"
+    assert message(tmp_path, GOOD, of_device) == [
+        "FILE: features.item: a column of the context must stand in source.events.context. Received ['context.device']."
+    ]
+    device = GOOD + "    context: [device]\n"
+    load(written(tmp_path, device), [of_device])
+    load(written(tmp_path, device), [of_marks, impute])
+    assert "Received ['context.device_imputed']" in message(tmp_path, device, of_marks)[0]
+    clipped = "features.user=[{mean: context.value_before_clipping}]"
+    load(written(tmp_path, GOOD), [clipped, "clean.outliers=[{column: value, then: clip}]"])
+    assert "Received ['context.value_before_clipping']" in message(tmp_path, GOOD, clipped)[0]
+
+
 def test_content_can_only_be_of_what_the_source_has(tmp_path: Path) -> None:
     of_users, of_brands = "content.user=[{labels: segment}]", "content.item=[{labels: attributes.brand}]"
     assert message(tmp_path, GOOD, of_users) == ["FILE: content.user needs source.users. Received no source.users."]
