@@ -23,7 +23,6 @@ from features.tiles import tiles_of
 
 _SAMPLE = 200  # rows of a feature table that are counted again
 _ROW_DATE, _CANARY = "row_date", 1e12
-_TOLERANCE = 1e-6  # relative, of floats that were summed in another order
 
 
 def check_features(features: DataFrame, events: DataFrame, items: DataFrame, entity: str, config: FeaturesConfig) -> None:
@@ -96,7 +95,7 @@ def _differs(name: str, feature: Feature) -> Column:
     """(name, stored, counted again), as text, where the two differ, else null."""
     stored, again = F.col(name), F.col(f"{name}_again")
     if feature.is_number:
-        near = F.abs(stored - again) <= _TOLERANCE * F.greatest(F.abs(again).cast("double"), F.lit(1.0))
+        near = F.abs(stored - again) <= feature.how.tolerance * F.greatest(F.abs(again).cast("double"), F.lit(1.0))
         same = F.coalesce(near, stored.isNull() & again.isNull())
     else:
         whole = feature.type == "string"

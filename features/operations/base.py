@@ -102,6 +102,7 @@ class Operation(ABC):
     empty: ClassVar[str]  # what the feature holds where the window has no event: the end of its comment
     nullable: ClassVar[bool] = False
     needs: ClassVar[frozenset[str]] = frozenset()  # further keys that a declaration must have: k, half_life, smoothing, prior
+    tolerance: ClassVar[float] = 1e-6  # relative, of the feature made twice: floats are summed in another order
     windows: ClassVar[int] = 1  # days that one feature takes; each makes its own feature where it is 1
 
     @abstractmethod

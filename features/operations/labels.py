@@ -164,9 +164,15 @@ class Distinct(_OfLabel):
 
 
 class DistinctSketch(_OfLabel):
-    """As Distinct, but within some 1 to 2 percent, in a few kilobytes however many labels there are."""
+    """As Distinct, but within some 1 to 2 percent, in a few kilobytes however many labels there are.
+
+    A sketch estimates by the order in which it has met labels and other sketches, which is that of Spark's partitions.
+    """
 
     about, type, empty = frozenset({"label"}), "bigint", "0: none"
+    # Four standard errors, each 1.04 / sqrt(2 ** 12), with Spark's 12 bits (Flajolet et al. 2007, HyperLogLog). As estimates
+    # are whole numbers, those below 15 must be equal.
+    tolerance = 4 * 1.04 / 2**6
 
     def parts(self, feature: Feature) -> tuple[Part, ...]:
         return (sketch(feature.of),)

@@ -14,7 +14,7 @@ from features.sequences_config import Split
 from features.tables import STATISTICS
 from features.tiles import day_tiles
 from features.windows import every_key, trailing_features
-from tests.features.rows import at, events_frame, items_frame, random_events
+from tests.features.rows import Event, at, events_frame, items_frame, random_events
 
 AS_OF = dt.date(2020, 1, 21)
 DECLARED = (
@@ -25,6 +25,7 @@ DECLARED = (
     Feature(frequency="events", days=(30,), where={"event_type": "buy"}),
     Feature(share="item_id", days=(30,)),
     Feature(last="item_id", days=(30,)),
+    Feature(distinct_sketch="item_id", days=(30,)),
 )
 GLOBAL_TIME = Split(by="global_time", valid_from=dt.date(2020, 1, 5), test_from=dt.date(2020, 1, 8))
 RIGHT = {"last": at(3), "target": at(4), "first": at(4), "disordered": 0}
@@ -149,6 +150,24 @@ def test_a_category_that_sees_its_own_day_is_found(spark):
     check_features(rows, events, items, "category", config)
     with pytest.raises(LeakageError, match=r"category_features: value_smoothed_mean_30d must .*category_id=[ab] at"):
         check_features(rows.withColumn("date", F.date_sub("date", 1)), events, items, "category", config)
+
+
+def test_a_sketch_may_differ_by_its_error_where_events_lie_in_other_partitions(spark):
+    events = (
+        events_frame(spark, [Event("u", "", at(1))])
+        .drop("item_id")
+        .crossJoin(spark.range(20_000).select(F.concat(F.lit("i"), "id").alias("item_id"), F.col("id").alias("n")))
+    )
+    events = events.withColumns({"event_id": F.col("item_id"), "tie_order": F.col("n").cast("int")}).drop("n").cache()
+    config = FeaturesConfig(user=(Feature(distinct_sketch="item_id", days=(30,)),))
+    stored = []
+    for partitions in (1, 8):
+        tiles = day_tiles(events.repartition(partitions), items_frame(spark, {}), "user", config)
+        rows = trailing_features(tiles, every_key(tiles, "user", AS_OF), "user", config.user)
+        check_features(rows, events.coalesce(1), items_frame(spark, {}), "user", config)
+        stored.append(rows.where(F.col("date") == AS_OF).head()["item_id_distinct_sketch_30d"])
+    assert stored[0] != stored[1]
+    assert stored == pytest.approx([20_000] * 2, rel=Feature(distinct_sketch="item_id").how.tolerance)
 
 
 def test_without_features_there_is_nothing_to_find(features):
