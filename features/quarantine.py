@@ -14,6 +14,7 @@ from features.schema import conform
 from features.tables import QUARANTINE
 
 UNDATED = datetime.date(1970, 1, 1)  # `date` of a refused row that belongs to no day
+OUTSIDE = "outside_dates"  # reason of an event that is of another day than its file
 _TIMELESS = ("line_broken", "event_time_early", "event_time_future")  # what event_time says is not to be believed
 
 
@@ -22,6 +23,19 @@ def with_date(events: DataFrame) -> DataFrame:
     implausible = (F.size("reasons") > 0) & F.arrays_overlap("reasons", F.array(*[F.lit(r) for r in _TIMELESS]))
     day = F.coalesce(F.when(~implausible, F.to_date("event_time")), F.col("file_day"), F.lit(UNDATED))
     return events.withColumn("date", day)
+
+
+def refuse_outside(events: DataFrame, start: datetime.date, end: datetime.date) -> DataFrame:
+    """Refuses events that stand in a file of these days and are of others, such as late ones; their `date` is that file's day.
+
+    The days that are theirs are not built by this run, so they would be lost; a run over both days takes them.
+
+    Args:
+        events: of the files of the days from `start` to `end`, with `file_day` and the `date` of `with_date`.
+    """
+    outside = F.col("file_day").isNotNull() & ~F.col("date").between(start, end)
+    reasons = F.when(outside, F.array_append("reasons", F.lit(OUTSIDE))).otherwise(F.col("reasons"))
+    return events.withColumns({"reasons": reasons, "date": F.when(outside, F.col("file_day")).otherwise(F.col("date"))})
 
 
 def quarantined(rows_of: Mapping[str, DataFrame], places_of: Mapping[str, DataFrame], run_id: str) -> DataFrame:

@@ -18,12 +18,12 @@ from features.duplicates import is_accepted, is_kept, with_duplicate, with_event
 from features.entities import parse_items, parse_tags, parse_users
 from features.outliers import with_outliers
 from features.parsing import PLACE, parse_events, parsed_once, with_raw
-from features.quarantine import with_date
+from features.quarantine import refuse_outside, with_date
 from features.schema import month_of
-from features.source_config import EventSource
+from features.source_config import EventSource, FileSource
 from jobs.cleaning.statistics import Statistics
 from jobs.runtime.job import Run
-from jobs.runtime.sources import read_raw
+from jobs.runtime.sources import keys_not_found, read_raw
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,23 @@ def label_entities(run: Run, statistics: Statistics) -> dict[str, DataFrame]:
     """The sources of items, users and tags that there are; each is read once and kept until the end of the run."""
     source, clean, rows = run.config.source, run.config.clean, {}
     if source.items is not None:
-        raw = read_raw(run.spark, "items", source.items, run.start, run.end)
+        raw = _raw(run, "items", source.items)
         rows["items"] = _bounded(run, "items", parse_items(raw, source.items, clean.checks_of("items")), statistics)
     if source.users is not None:
-        raw = read_raw(run.spark, "users", source.users, run.start, run.end)
+        raw = _raw(run, "users", source.users)
         rows["users"] = _bounded(run, "users", parse_users(raw, source.users, clean.checks_of("users")), statistics)
     if source.tags is not None:
-        raw = read_raw(run.spark, "tags", source.tags, run.start, run.end)
+        raw = _raw(run, "tags", source.tags)
         rows["tags"] = parse_tags(raw, source.tags, rows["items"].where(is_kept())).persist(StorageLevel.MEMORY_AND_DISK)
     return rows
+
+
+def _raw(run: Run, name: str, source: FileSource) -> DataFrame:
+    if source.format == "json":
+        missing = keys_not_found(run.spark, source, run.start, run.end)
+        if missing:
+            run.log("keys_not_found", source=name, **missing)
+    return read_raw(run.spark, name, source, run.start, run.end)
 
 
 def _bounded(run: Run, table: Table, parsed: DataFrame, statistics: Statistics) -> DataFrame:
@@ -60,13 +68,15 @@ def _bounded(run: Run, table: Table, parsed: DataFrame, statistics: Statistics) 
 
 def label_events(run: Run, entities: dict[str, DataFrame], statistics: Statistics) -> LabelledEvents:
     source, clean = run.config.source.events, run.config.clean
-    raw = read_raw(run.spark, "events", source, run.start, run.end)
+    raw = _raw(run, "events", source)
     parsed = parse_events(raw, source, clean.earliest, run.row.started_at)
     known = {name: rows.where(is_kept()) for name, rows in entities.items()}
     checks = _event_checks(source, clean)
     late = _refuses_late(clean, checks)
-    labelled = with_date(with_raw(with_checks(parsed, checks, known), of_accepted=late))
-    checked = parsed_once(labelled.drop("file_day"))
+    dated = with_date(with_checks(parsed, checks, known))
+    if run.start is not None and run.end is not None:
+        dated = refuse_outside(dated, run.start, run.end)
+    checked = parsed_once(with_raw(dated, of_accepted=late).drop("file_day"))
     compared = _compared(_narrow(checked.where(is_accepted()), source, clean, late), clean, checks, statistics)
     if late:
         compared = compared.persist(StorageLevel.MEMORY_AND_DISK)

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from features.duplicates import is_accepted
 from features.errors import ContractError, NoInputError
+from features.quarantine import OUTSIDE
 from jobs.runtime.job import Run
 from jobs.runtime.warehouse import between
 
@@ -117,8 +118,9 @@ def count_imputed(run: Run, table: str, columns: list[str]) -> None:
 
 def check_found(run: Run, name: str, tally: Tally) -> None:
     """Raises NoInputError where the source has no row of the run's days."""
-    if not tally.rows:
-        instead = "nothing" if tally.outside == 0 else f"{tally.outside} rows of other or no dates"
+    outside = tally.outside + tally.reasons[OUTSIDE]
+    if tally.rows == tally.reasons[OUTSIDE]:
+        instead = "nothing" if outside == 0 else f"{outside} rows of other or no dates"
         raise NoInputError(f"{name}: there must be rows{_days(run, name)}. Found {instead} in {_path(run, name)}.")
 
 
@@ -135,7 +137,7 @@ def check_refused(run: Run, name: str, tally: Tally) -> None:
     if tally.refused == tally.rows:
         raise ContractError(f"{name}: every row was refused. {found}")
     limit = run.config.clean.max_refused
-    if tally.refused > limit * tally.rows:
+    if tally.refused - tally.reasons[OUTSIDE] > limit * tally.rows:  # those are not bad, but of another run
         raise ContractError(f"{name}: at most {limit:.1%} of the rows may be refused (clean.max_refused). {found}")
     failing = {c.reason for c in run.config.clean.checks if c.otherwise == "fail" and c.table == name}
     failed = sorted(failing & tally.reasons.keys())

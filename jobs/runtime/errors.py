@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import delta.exceptions.captured  # noqa: F401  # importing it is what turns the JVM's exceptions into those below
 from delta import exceptions
+
+from features.errors import ContractError
 
 DEFECT, TRANSIENT = 1, 10
 
@@ -21,6 +25,16 @@ class TransientError(Exception):
     """It may work when it is tried again: another run was writing, a machine went away."""
 
     exit_code = TRANSIENT
+
+
+def known(error: Exception) -> Exception:
+    """The error, or what it says where Spark could not read a file: the file, and the last cause."""
+    text = str(error)
+    unread = re.search(r"\[FAILED_READ_FILE[\w.]*\] Encountered error while reading file (\S+?)\.?\s", text)
+    if unread is None or hasattr(error, "exit_code"):
+        return error
+    causes = re.findall(r"Caused by: (.+)", text)
+    return ContractError(f"{unread[1]}: must be a whole file of its format. {causes[-1] if causes else 'It cannot be read.'}")
 
 
 def exit_code(error: BaseException) -> int:

@@ -20,7 +20,7 @@ from jobs.runtime import ledger
 from jobs.runtime.arguments import Arguments, Option
 from jobs.runtime.command import failed, run_command
 from jobs.runtime.config import Scenario, digest
-from jobs.runtime.errors import ConfigError
+from jobs.runtime.errors import ConfigError, known
 from jobs.runtime.logs import JsonLog
 from jobs.runtime.patterns import check_patterns
 from jobs.runtime.session import fit_shuffles
@@ -239,7 +239,7 @@ class Run:
             fit_shuffles(self.spark, sum(size for _, size, _ in self.raw))
             self.job.build(self)
         except Exception as error:
-            return self.finish(error)
+            return self.finish(known(error))
         finally:
             self.spark.catalog.clearCache()
         return self.finish()

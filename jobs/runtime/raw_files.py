@@ -7,9 +7,10 @@ import datetime
 import re
 from typing import Any
 
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.sql import SparkSession
 
-from features.errors import NoInputError
+from features.errors import ContractError, NoInputError
 from features.source_config import FileSource
 
 DATE = "{date}"
@@ -82,7 +83,11 @@ def common_folder(spark: SparkSession, path: str) -> str:
 
 
 def csv_header(spark: SparkSession, path: str, source: FileSource) -> tuple[str, ...] | None:
-    """The column names in a file's first line, uncompressed; None: the file is empty."""
+    """The column names in a file's first line, uncompressed; None: the file is empty.
+
+    Raises:
+        ContractError: the file is not compressed as its name says.
+    """
     jvm: Any = spark._jvm
     hadoop, system = hadoop_path(spark, path)
     codec = jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(spark._jsc.hadoopConfiguration()).getCodec(hadoop)
@@ -90,6 +95,8 @@ def csv_header(spark: SparkSession, path: str, source: FileSource) -> tuple[str,
     try:
         plain = codec.createInputStream(stream) if codec else stream
         line = jvm.java.io.BufferedReader(jvm.java.io.InputStreamReader(plain, source.encoding)).readLine()
+    except Py4JJavaError as error:
+        raise ContractError(f"{path}: must be a whole file of its format. {error.java_exception}") from error
     finally:
         stream.close()
     return None if line is None else split_line(line.removeprefix("\ufeff"), source.separator, source.quote)

@@ -29,6 +29,7 @@ from features.source_config import FileSource
 from jobs.runtime.raw_files import DATE, common_folder, csv_header, day_paths, list_files
 
 _CORRUPT = "_corrupt_line"
+_FIRST_LINES = 1_000
 Day = datetime.date | None
 
 
@@ -91,6 +92,20 @@ def _read_csv_group(spark: SparkSession, source: FileSource, header: tuple[str, 
     rows = reader.schema(_text_schema([*columns, _CORRUPT])).csv([_literal(p) for p in paths])
     fields = [F.col(c).alias(name) for c, name in zip(columns, header, strict=True)]
     return rows.select(*_place(spark, source), *_content(F.col(_CORRUPT), F.col(_CORRUPT).isNotNull(), F.struct(*fields)))
+
+
+def keys_not_found(spark: SparkSession, source: FileSource, start: Day, end: Day) -> dict[str, list[str]]:
+    """Mapped keys that none of the first lines of a JSON source has, as `keys`, and those that are there, as `found`.
+
+    Empty where all are found. It need be no mistake: a key may be left out wherever it has no value.
+    """
+    paths = [_literal(path) for path, size, _ in list_files(spark, source, start, end) if size]
+    lines = spark.read.text(paths[:1]).where(F.trim("value") != "").limit(_FIRST_LINES) if paths else None
+    if lines is None or lines.isEmpty():
+        return {}
+    found = [row["key"] for row in lines.select(F.explode(F.json_object_keys("value")).alias("key")).distinct().collect()]
+    keys = [column for column in mapped_columns(source) if column not in found]
+    return {"keys": keys, "found": sorted(found)} if keys else {}
 
 
 def _read_json(spark: SparkSession, source: FileSource, start: Day, end: Day) -> DataFrame:

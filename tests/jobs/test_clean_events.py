@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import datetime
+import gzip
 import json
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -204,6 +206,17 @@ def test_a_file_with_nothing_but_a_header_and_no_file_end_with_4(tmp_path, capsy
     assert f"{tmp_path}/log.csv: there must be at least one file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("spoil", [lambda whole: b"u,i,t,v", lambda whole: whole[: len(whole) // 2]])
+def test_a_compressed_file_that_cannot_be_read_is_named_and_ends_with_3(tmp_path, capsys, spoil):
+    log = Log(tmp_path, [])
+    (tmp_path / "conf.yaml").write_text((tmp_path / "conf.yaml").read_text().replace("log.csv", "log.csv.gz"))
+    rng = random.Random(0)
+    lines = [f"{rng.random()},x,2024-01-01 10:00:00,1" for _ in range(20_000)]  # more than is decompressed at once
+    (tmp_path / "log.csv.gz").write_bytes(spoil(gzip.compress("\n".join(["u,i,t,v", *lines]).encode())))
+    assert log.run() == 3
+    assert f"{tmp_path}/log.csv.gz: must be a whole file of its format." in capsys.readouterr().err
+
+
 def test_days_can_be_cleaned_one_by_one_and_entities_without_source_are_empty_tables(spark, tmp_path):
     log = Log(tmp_path, [*GOOD, "c,x,soon,1"], clean="{max_refused: 0.5}")
     for day in ("2024-01-01", "2024-01-02", "2024-01-01"):
@@ -214,6 +227,30 @@ def test_days_can_be_cleaned_one_by_one_and_entities_without_source_are_empty_ta
     assert spark.read.format("delta").load(f"{warehouse}/quarantine").count() == 1  # found by each run, kept once
     for table in ("items", "users", "statistics"):
         assert spark.read.format("delta").load(f"{warehouse}/{table}").count() == 0
+
+
+def test_an_event_of_another_day_than_its_file_goes_to_quarantine_until_a_run_takes_both_days(spark, tmp_path, capsys):
+    log = Log(tmp_path, [])
+    (tmp_path / "conf.yaml").write_text((tmp_path / "conf.yaml").read_text().replace("log.csv", "log-{date}.csv"))
+    late = ["c,x,2024-01-01 23:00:00,4", "d,x,2023-12-31 09:00:00,5"]
+    for day, lines in {"2024-01-01": GOOD[:1], "2024-01-02": [*GOOD[1:], *late], "2024-01-03": GOOD[:2]}.items():
+        (tmp_path / f"log-{day}.csv").write_text("\n".join(["u,i,t,v", *lines]) + "\n")
+
+    def users(table, column):
+        rows = spark.read.format("delta").load(f"{tmp_path}/warehouse/{table}").orderBy("date").collect()
+        return [(str(row["date"]), row[column][0]) for row in rows]
+
+    for _ in range(2):
+        assert [log.run("--date", day, "--force") for day in ("2024-01-01", "2024-01-02")] == [0, 0]
+        assert sorted(users("events", "user_id")) == [("2024-01-01", "a"), ("2024-01-02", "a"), ("2024-01-02", "b")]
+        assert users("quarantine", "reasons") == [("2024-01-02", "outside_dates")] * 2
+        row = spark.read.format("delta").load(f"{tmp_path}/warehouse/runs").orderBy(F.desc("started_at")).head()
+        assert (row["rows_in"], row["rows_out"], row["rows_refused"]) == (4, 2, 2)
+    assert log.run("--start", "2024-01-01", "--end", "2024-01-02") == 0
+    assert ("2024-01-01", "c") in users("events", "user_id")
+    assert users("quarantine", "reasons") == [("2024-01-02", "outside_dates")]  # of 2023
+    assert log.run("--date", "2024-01-03") == 4
+    assert "rows from 2024-01-03 to 2024-01-03. Found 2 rows of other or no dates in" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("format_", ["csv", "json", "parquet", "delta"])

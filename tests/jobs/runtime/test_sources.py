@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from features.errors import ContractError, NoInputError
 from features.source_config import EventSource, ItemSource
 from jobs.runtime.raw_files import split_line
-from jobs.runtime.sources import raw_files, read_raw
+from jobs.runtime.sources import keys_not_found, raw_files, read_raw
 
 COLUMNS = {"user_id": "user", "item_id": "item", "event_time": "time"}
 DAY = datetime.date(2024, 5, 1)
@@ -108,6 +108,17 @@ def test_json_lines_keep_the_line_and_nested_values_as_json(spark, tmp_path):
         ("a.json", True, "7", None, None, None),
         ("a.json", False, "{}", None, None, None),
     ]
+
+
+def test_mapped_keys_that_no_line_has_are_told_with_those_that_are_there(spark, tmp_path):
+    lines = ['{"user": 1, "actor": {"id": 2}}', '{"user": 1', "7", "", '{"itme": 3}']
+    (tmp_path / "a.json").write_text("\n".join(lines))
+    given = source(tmp_path / "a.json", format="json")
+    assert keys_not_found(spark, given, None, None) == {"keys": ["item", "time"], "found": ["actor", "itme", "user"]}
+    (tmp_path / "a.json").write_text('{"user": 1, "item": 2}\n{"time": null}')
+    assert keys_not_found(spark, given, None, None) == {}
+    (tmp_path / "a.json").write_text("")
+    assert keys_not_found(spark, given, None, None) == {}
 
 
 def test_parquet_and_delta_keep_types_order_and_the_pinned_version(spark, tmp_path):
