@@ -13,11 +13,13 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Self
 
 from pydantic import (
+    Discriminator,
     Field,
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
     SerializerFunctionWrapHandler,
+    Tag,
     field_validator,
     model_serializer,
     model_validator,
@@ -79,7 +81,9 @@ class Feature(Section):
             return values
         given = [key for key in values if key in OPERATIONS]
         if len(given) != 1:
-            raise ValueError(f"a feature has exactly one of {', '.join(OPERATIONS)}. Received {given}.")
+            raise ValueError(
+                f"a feature has exactly one of {', '.join(OPERATIONS)}, or ratio. Received {given or list(values)}."
+            )
         rest = {key: value for key, value in values.items() if key != given[0]}
         return {"operation": given[0], "of": values[given[0]], **rest}
 
@@ -229,7 +233,12 @@ _USER = (
 _ITEM = (_feature({"count": "events", "days": (1, 7, 30)}), _feature({"mean": "value", "days": (90,)}))
 
 
-Declared = tuple[Feature | Ratio, ...]
+def _is_ratio(value: Any) -> str:
+    return "ratio" if isinstance(value, Ratio) or (isinstance(value, dict) and "ratio" in value) else "feature"
+
+
+# Told apart by their keys: a mistake in a feature is none in a ratio.
+Declared = tuple[Annotated[Annotated[Feature, Tag("feature")] | Annotated[Ratio, Tag("ratio")], Discriminator(_is_ratio)], ...]
 
 
 def windows_of(declared: Declared) -> dict[str, tuple[Feature, tuple[int, ...]]]:

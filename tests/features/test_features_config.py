@@ -33,7 +33,7 @@ def test_names_are_computed_from_conditions_column_operation_and_window(declarat
     ("declaration", "sentence"),
     [
         ({"count": "events", "sum": "value"}, r"exactly one of count, recency.*Received \['count', 'sum'\]"),
-        ({"cuont": "events"}, r"exactly one of count, recency.*Received \[\]"),
+        ({"cuont": "events"}, r"exactly one of count, recency.*Received \['cuont'\]"),
         ({"operation": "foo", "of": "events"}, r"an operation must be one of count, recency.*Received 'foo'"),
         ({"count": "events", "where": {"hour": ["10", "9"]}}, r"where.hour must be of 00 to 23. Received \['9'\]"),
         ({"count": "events", "where": {"weekday": "Monday"}}, r"where.weekday must be of 1 to 7. Received \['Monday'\]"),
