@@ -141,7 +141,7 @@ class Log:
         columns = "{user_id: u, item_id: i, event_time: t, value: v}"
         (folder / "conf.yaml").write_text(
             f"warehouse: {folder}/warehouse\n"
-            f"source: {{events: {{path: {folder}/log.csv, columns: {columns}, time: {{unit: text}}}}}}\n"
+            f"source: {{events: {{path: '{folder}/log.csv', columns: {columns}, time: {{unit: text}}}}}}\n"
             f"clean: {clean}\n"
         )
         self.folder = folder
