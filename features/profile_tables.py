@@ -11,7 +11,7 @@ _OF = (
 
 FEATURE_STATISTICS = Table(
     "feature_statistics",
-    "One row is one statistic of one feature over the rows of one month.",
+    "One row is one statistic of one feature over the rows of one month that are of a day on which their key has events.",
     (
         *_OF,
         Column("month", "string", "month of the rows, as 2026-11"),

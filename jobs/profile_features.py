@@ -1,11 +1,12 @@
 """Describe the features: statistics by month, drift against a reference month, and which of them the model sees.
 
-Reads   events, items, and features of users, items and categories: the label is what the key does on the row's own day, the
-        mean value of its training events where values are ratings, else their number
+Reads   events, items, days and features of users, items and categories: the label is what the key does on the row's own
+        day, the mean value of its training events where values are ratings, else their number
 Writes  feature_statistics, feature_selection  replaced whole
         _reports/dictionary.html               every feature as it is declared, with its lineage and its statistics
 
-Statistics are of all rows; information, correlation and drift are told from a sample, the same one in every run. Drift
+Statistics and drift are of rows of days with an event: rows that were asked for, of every key as of the day after a run, are
+another population. Information, correlation and drift are told from a sample, the same one in every run. Drift
 beyond a threshold is a warning in the log, or ends the run with 3; the tables are written before.
 """
 
@@ -46,13 +47,14 @@ def build(run: Run) -> None:
         if not columns:
             continue
         numbers = [c.name for c in columns if c.type in NUMBERS]
-        statistics.append(profile(rows, columns).select(F.lit(table).alias("table"), "*"))
+        active = rows.join(run.read(f"{entity}_days").select(f"{entity}_id", "date"), [f"{entity}_id", "date"], "left_semi")
+        statistics.append(profile(active, columns).select(F.lit(table).alias("table"), "*"))
         with run.step("selection", table=table):
             labelled = _labelled(run, rows, with_key(trained, run.read("items"), entity), entity)
             selection += [(table, *chosen) for chosen in _selection(run, labelled, numbers)]
         with run.step("drift", table=table):
             labels = [c.name for c in columns if c.type == "string"]
-            drifts += [(table, *found) for found in _drift(run, rows, entity, numbers, labels)]
+            drifts += [(table, *found) for found in _drift(run, active, entity, numbers, labels)]
     drift_rows = run.spark.createDataFrame(drifts, run.table("feature_statistics").schema)
     run.write("feature_statistics", reduce(DataFrame.unionByName, statistics, drift_rows).coalesce(1))
     chosen = run.spark.createDataFrame(selection, run.table("feature_selection").schema)
@@ -123,7 +125,10 @@ def _judge(run: Run, drifts: Sequence[tuple[str, str, str, str, float]]) -> None
 JOB = Job(
     "profile_features",
     build,
-    reads=("events", "items", "user_features", "item_features", "category_features"),
+    reads=(
+        *("events", "items", "user_days", "item_days", "category_days"),
+        *("user_features", "item_features", "category_features"),
+    ),
     writes=("feature_statistics", "feature_selection"),
     sections=("features", "sequences", "source"),
     description="Statistics, drift and selection of features.",

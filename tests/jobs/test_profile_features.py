@@ -46,6 +46,14 @@ def test_a_run_describes_every_feature_and_leaves_out_what_the_rule_leaves_out(h
     }
 
 
+def test_statistics_are_of_days_with_events_and_not_of_the_rows_of_every_key_after_the_run(house):
+    """In February u1 alone has events, and each user a row as of the day after."""
+    assert main(_conf(house, selection={"max_correlation": 0.8})) == 0
+    found = house.table("feature_statistics").where("feature = 'events_count_3d' and statistic = 'rows'").collect()
+    in_january = {(e.user_id, e.date) for e in OLD}
+    assert {r["month"]: r["number"] for r in found} == {"2020-01": len(in_january), "2020-02": len({e.date for e in NEW})}
+
+
 def _of_the_pair(chosen):
     """More events have a larger sum of values: one of the two features is left out, the one that tells less."""
     pair = ("events_count_3d", "value_sum_3d")
