@@ -49,7 +49,9 @@ def measure(rows: DataFrame, names: Sequence[str]) -> tuple[dict[str, Measured],
     measured = {
         name: Measured(1 - counts[i] / counts[-1], counts[len(names) + i], information[name]) for i, name in enumerate(names)
     }
-    return measured, _correlations(rows, names, bins)
+    if counts[-1] < 2:
+        return measured, np.eye(len(names))  # of one row there is no correlation
+    return measured, _correlations(rows, names)
 
 
 def _information(rows: DataFrame, names: Sequence[str], bins: Mapping[str, list[float]]) -> dict[str, float]:
@@ -61,10 +63,10 @@ def _information(rows: DataFrame, names: Sequence[str], bins: Mapping[str, list[
     return {name: mutual_information(counts) for name, counts in joint.items()}
 
 
-def _correlations(rows: DataFrame, names: Sequence[str], bins: Mapping[str, list[float]]) -> np.ndarray:
-    """Pearson's correlation of each pair; where a feature is null, its median stands."""
-    medians = {name: bins[name][len(bins[name]) // 2] if bins[name] else 0.0 for name in names}
-    filled = rows.select(*[F.coalesce(F.col(n).cast("double"), F.lit(medians[n])).alias(n) for n in names])
+def _correlations(rows: DataFrame, names: Sequence[str]) -> np.ndarray:
+    """Pearson's correlation of each pair; where a feature is null, its median stands, and 0 where it has none."""
+    medians = rows.agg(*[F.percentile_approx(F.col(n).cast("double"), 0.5).alias(n) for n in names]).collect()[0]
+    filled = rows.select(*[F.coalesce(F.col(n).cast("double"), F.lit(medians[n]), F.lit(0.0)).alias(n) for n in names])
     vectors = VectorAssembler(inputCols=list(names), outputCol="features").transform(filled)
     return Correlation.corr(vectors, "features").collect()[0][0].toArray()
 

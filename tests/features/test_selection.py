@@ -67,3 +67,17 @@ def test_measures_follow_from_the_rows(spark):
     assert [m.information for m in measured.values()] == pytest.approx(expected, abs=1e-9)
     assert correlations[0, 1] == pytest.approx(-1)
     assert correlations[0, 3] == pytest.approx(0, abs=1e-9)
+
+
+def test_the_median_stands_for_null_also_where_most_values_are_one(spark):
+    half = [None, None, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 3.0]
+    rows = [(0.0, value, float(n % 4)) for n, value in enumerate(half)]
+    _, correlations = measure(spark.createDataFrame(rows, "label double, half double, other double"), ["half", "other"])
+    filled = [value or 0.0 for value in half]  # its median is 0
+    assert correlations[0, 1] == pytest.approx(np.corrcoef(filled, [other for _, _, other in rows])[0, 1])
+
+
+def test_one_row_says_nothing_of_correlations(spark):
+    measured, correlations = measure(spark.createDataFrame([(1.0, 2.0, 3.0)], "label double, a double, b double"), ["a", "b"])
+    assert [m.distinct for m in measured.values()] == [1, 1]
+    assert correlations.tolist() == [[1, 0], [0, 1]]
