@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-# Counts and sums are spread over orders of magnitude: their logarithm is what is scaled.
-_LOGARITHMIC = re.compile(r"_(count|sum)_\d+d$|_decayed_(count|sum)_")
+# Counts and sums are spread over orders of magnitude: their logarithm is what is scaled. A ratio of two is not.
+NO_RATIO = r"^(?!.*_\d+d_per_)"  # at the start of a pattern: of no ratio
+DECAYED = r"_decayed_(count|sum)_[\de_]+d_\d+d$"
+LOGARITHMIC = re.compile(rf"{NO_RATIO}.*(_(count|sum)_\d+d$|{DECAYED})")
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ def signed_log(column: Column) -> Column:
 
 def _shaped(name: str) -> Column:
     column = F.col(name).cast("double")
-    return signed_log(column) if _LOGARITHMIC.search(name) else column
+    return signed_log(column) if LOGARITHMIC.search(name) else column
 
 
 def rounded(number: Column) -> Column:

@@ -11,12 +11,12 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import NumericType
 
 from features.order import user_order
-from features.scaling import ZScore, scale, z_scores
+from features.scaling import DECAYED, NO_RATIO, ZScore, scale, z_scores
 from features.vocabularies import Vocabularies, known
 
 GAP_BUCKETS = 32  # 0 padding or no event before, else 1 + floor(log2(1 + seconds)), at most GAP_BUCKETS - 1
 # Features that are 0 for a user without a past, who has no row; the others are null then. A test holds it to declarations.
-ZERO_WITHOUT_EVENTS = re.compile(r"_(count|sum|frequency|distinct|distinct_sketch)_\d+d$|_decayed_(count|sum)_")
+ZERO_WITHOUT_EVENTS = re.compile(rf"{NO_RATIO}.*(_(count|sum|frequency|distinct|distinct_sketch)_\d+d$|{DECAYED})")
 
 
 def feature_names(user_features: DataFrame, fitted: Mapping[str, ZScore]) -> list[str]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from features.as_of import features_as_of
 from features.declared_tables import feature_columns, feature_table
 from features.features_config import Feature, FeaturesConfig, Ratio, longest_window, windows_of
+from features.scaling import LOGARITHMIC
 from features.schema import conform
 from features.steps import ZERO_WITHOUT_EVENTS
 from features.tiles import day_tiles
@@ -194,6 +195,21 @@ def test_the_longest_window_says_how_far_tiles_are_read_back():
     assert longest_window(()) == 0
 
 
+RATIOS = tuple(
+    Ratio(ratio="value_mean_3d", to=to)
+    for to in ("events_count_3d", "value_sum_3d", "events_frequency_3d", "events_decayed_count_2_5d_30d", "item_id_distinct_3d")
+)
+NAMED_LIKE_OTHERS = (Feature(mean="context.decayed_count_of"), Feature(max="context.events_count"))
+
+
+def test_the_features_that_are_scaled_as_logarithms_are_counts_and_sums_and_no_ratios():
+    declared = EVERY_OPERATION + RATIOS + NAMED_LIKE_OTHERS
+    of = {name: feature.operation for name, (feature, _) in windows_of(declared).items()}
+    right = {name for name, operation in of.items() if operation in ("count", "sum", "decayed_count", "decayed_sum")}
+    assert {c.name for c in feature_columns(declared) if LOGARITHMIC.search(c.name)} == right
+
+
 def test_the_features_that_are_zero_without_a_past_are_those_whose_column_is_never_null():
-    numbers = [c for c in feature_columns(EVERY_OPERATION) if c.type in ("int", "bigint", "double")]
+    declared = feature_columns(EVERY_OPERATION + RATIOS + NAMED_LIKE_OTHERS)
+    numbers = [c for c in declared if c.type in ("int", "bigint", "double")]
     assert {c.name for c in numbers if not c.nullable} == {c.name for c in numbers if ZERO_WITHOUT_EVENTS.search(c.name)}
