@@ -10,7 +10,7 @@ the tiles of the days whose events differ, late ones and deleted ones among them
 built since; then the features that these tiles reach: those of the days up to the longest window later. Nothing else is
 read or written. Where there was no such run, or the declarations or the code are others, everything is built. A run with
 dates builds the tiles of its days, whatever they were, and the features that they reach. Either way the tables are those
-of a full build.
+of a full build: counts to the bit, fractions up to their rounding.
 """
 
 from __future__ import annotations
