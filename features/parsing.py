@@ -18,6 +18,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
     ArrayType,
+    BooleanType,
     DataType,
     DateType,
     DoubleType,
@@ -93,8 +94,8 @@ class Reader:
         return F.nullif(text, F.lit(""))
 
     def number(self, name: str) -> Column:
-        """Finite double; null: missing or malformed."""
-        column = self._typed(name, NumericType)
+        """Finite double; null: missing or malformed. A typed boolean is 1 or 0."""
+        column = self._typed(name, NumericType | BooleanType)
         return as_number(self.text(name)) if column is None else _finite(column.cast("double"))
 
     def is_missing(self, name: str) -> Column:

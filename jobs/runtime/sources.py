@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from functools import reduce
 
 from delta.tables import DeltaTable
+from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
@@ -141,11 +142,23 @@ def _read_typed(spark: SparkSession, name: str, source: FileSource, start: Day, 
     else:
         list_files(spark, source, start, end)
         found = [path for path in day_paths(source.path, start, end) if _exists(spark, source, path)]
-        rows, row = spark.read.parquet(*found), F.col("_metadata.row_index")
+        rows, row = _parquet(spark, source, found), F.col("_metadata.row_index")
     _check_columns(name, source, source.path, rows.columns)
     nothing = F.lit(None).cast("string")
     fields = F.struct(*[F.col(quoted(c)) for c in rows.columns])
     return rows.select(*_place(spark, source, row), *_content(nothing, F.lit(False), fields))
+
+
+def _parquet(spark: SparkSession, source: FileSource, paths: list[str]) -> DataFrame:
+    try:
+        return spark.read.parquet(*paths)
+    except AnalysisException as error:
+        if error.getCondition() != "PARQUET_TYPE_ILLEGAL":
+            raise
+        told = str(error).split("SQLSTATE", maxsplit=1)[0].strip()
+        raise ContractError(
+            f"{source.path}: must hold types that Spark reads; timestamps in micro- or milliseconds, not nanoseconds. {told}"
+        ) from error
 
 
 _PLACE = ("file", "block", "row", "file_day")

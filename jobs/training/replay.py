@@ -17,7 +17,6 @@ from jobs.training.likes import like_score
 from jobs.training.workers import threads, train
 from models.config import ModelConfig, TrainingConfig
 from models.delta_log import table_files
-from models.export import weights_of
 from models.inputs import Sizes
 from models.spec import PinnedTable, TrainSpec
 
@@ -46,6 +45,8 @@ def replay(run: Run, model_id: str) -> None:
     if Path(str(spec.export)).exists():  # of a replay that came to its end: this one is to train, not to find it trained
         shutil.rmtree(spec.folder)
     result = train(run, spec)
+    from models.export import weights_of  # noqa: PLC0415  # it imports TensorFlow, which no other driver needs
+
     expected, found = weights_of(card["export_path"]), weights_of(str(spec.export))
     different, whole = (expected - found).total(), expected.total()
     run.count("train_rows", result["rows"])

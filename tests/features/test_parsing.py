@@ -168,6 +168,12 @@ def test_a_pattern_takes_a_part_of_a_whole_number_too(spark):
     assert found[0] == 1_714_564_800_000_000
 
 
+def test_a_typed_boolean_is_a_number(spark):
+    raw = raw_frame(spark, "v boolean", [(True,), (False,), (None,)])
+    read = Reader(raw, {"value": Mapping.model_validate("v")})
+    assert [r[0] for r in raw.select(read.number("value"), "row").orderBy("row").collect()] == [1.0, 0.0, None]
+
+
 def test_nan_in_a_typed_column_is_missing_and_a_whole_number_is_written_as_one(spark):
     numbers = [float("nan"), 2.5, 7.0, 12345678.0, -3.0, 1e17, 0.0]
     raw = raw_frame(spark, "p double, many array<double>", [(n, [n]) for n in numbers])

@@ -4,6 +4,8 @@ import datetime
 import gzip
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import functions as F
 
@@ -108,6 +110,13 @@ def test_json_lines_keep_the_line_and_nested_values_as_json(spark, tmp_path):
         ("a.json", True, "7", None, None, None),
         ("a.json", False, "{}", None, None, None),
     ]
+
+
+def test_a_parquet_type_that_spark_does_not_read_is_named_with_the_way_out(spark, tmp_path):
+    nanoseconds = pa.array([1], pa.timestamp("ns"))
+    pq.write_table(pa.table({"user": ["u"], "item": ["i"], "time": nanoseconds}), tmp_path / "a.parquet", version="2.6")
+    with pytest.raises(ContractError, match=r"a.parquet: must hold types .* micro- or milliseconds.*TIMESTAMP\(NANOS"):
+        read_raw(spark, "events", source(tmp_path / "a.parquet", format="parquet"))
 
 
 def test_mapped_keys_that_no_line_has_are_told_with_those_that_are_there(spark, tmp_path):
