@@ -86,7 +86,7 @@ def _expected(tiny: Tiny, model: Recommender) -> dict[tuple, tuple[float, int]]:
                 for masked in (False, True):
                     out = {INDEX.get(i) for i in walk[:at]} if masked else set()
                     others = [i for i in INDEX.values() if i not in out and i != target]
-                    rank = math.inf if target is None else 1 + sum(scores[i] >= scores[target] for i in others)
+                    rank = math.inf if target is None or target in out else 1 + sum(scores[i] >= scores[target] for i in others)
                     listed = sorted((i for i in INDEX.values() if i not in out), key=lambda i: (-scores[i], i))
                     key = (name, split, masked)
                     for k in CUTOFFS:
