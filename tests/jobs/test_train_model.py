@@ -138,10 +138,7 @@ def test_going_back_to_an_earlier_configuration_makes_its_model_the_newest_again
     first = newest()
     assert newest("--set", "training.seed=1") != first
     assert newest() == first
-    before = scenario.models()
-    assert len(before) == 2
-    assert newest("--force") == first
-    assert scenario.models() == before
+    assert len(scenario.models()) == 2
 
 
 def test_a_model_is_trained_again_to_the_same_weights_from_what_its_row_pins(spark, tmp_path, capfd):
