@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from features.content_config import Fields, has_categories
 from features.content_numbers import width, with_numbers
 from features.fitted import Fitted
-from features.labels import label_indices, label_slots, padded
+from features.labels import label_indices, label_names, padded
 from features.vocabularies import FIRST, PADDING, known
 
 
@@ -74,7 +74,7 @@ def _encoded(entities: DataFrame, key: str, fields: Fields, fitted: Fitted, voca
 
 def _empty(fields: Fields) -> dict[str, Column]:
     """What stands for nothing."""
-    slots = label_slots(fields)
+    slots = len(label_names(fields))
     return {
         "numbers": _zeros(width(fields), "float"),
         "labels": _zeros(slots, "int"),

@@ -78,7 +78,12 @@ def _in_order(keys: Sequence[str]) -> list[str]:
 
 def _instead_of_id(keys: Sequence[str]) -> list[Column]:
     """What tells rows without an event_id apart where it is a key: else all of a user and item would be one event."""
-    return [F.when(F.col("event_id").isNull(), F.col(c)) for c in _TELLING if c not in keys] if "event_id" in keys else []
+    return [F.when(F.col("event_id").isNull(), F.col(c)) for c in _beside_id(keys)]
+
+
+def _beside_id(keys: Sequence[str]) -> list[str]:
+    """The columns that stand in for an event_id among the keys, where a row has none."""
+    return [c for c in _TELLING if c not in keys] if "event_id" in keys else []
 
 
 def with_event_id(events: DataFrame, keys: Sequence[str]) -> DataFrame:
@@ -86,8 +91,8 @@ def with_event_id(events: DataFrame, keys: Sequence[str]) -> DataFrame:
 
     Each key stands behind its length, so that no two lists of keys are one text.
     """
-    keys = [*keys, *[c for c in _TELLING if c not in keys]] if "event_id" in keys else keys
-    texts = [F.coalesce((F.unix_micros(k) if k == "event_time" else F.col(k)).cast("string"), F.lit("")) for k in keys]
+    whole = [*keys, *_beside_id(keys)]
+    texts = [F.coalesce((F.unix_micros(k) if k == "event_time" else F.col(k)).cast("string"), F.lit("")) for k in whole]
     parts = [part for text in texts for part in (F.length(text).cast("string"), text)]
     given = ["event_id"] if "event_id" in events.columns else []
     return events.withColumn("event_id", F.coalesce(*given, F.md5(F.concat_ws(":", *parts))))

@@ -138,7 +138,7 @@ def label_indices(entities: DataFrame, key: str, fields: Fields, fitted: Fitted,
     pairs = entities.select(key, F.posexplode(found).alias("place", "one")).select(key, "place", "one.*")
     pairs = pairs.join(indices, "label", "left").withColumn("index", known("index"))
     ordered = F.sort_array(F.collect_list(F.struct("place", "index", "weight")))
-    slots = label_slots(fields)
+    slots = len(label_names(fields))
     return pairs.groupBy(key).agg(
         padded(ordered["index"], slots, F.lit(PADDING)).alias("labels"),
         padded(ordered["weight"], slots, F.lit(0.0).cast("float")).alias("label_weights"),
@@ -153,8 +153,3 @@ def padded(values: Column, slots: int, filler: Column) -> Column:
 def label_names(fields: Fields) -> list[str]:
     """What each entry of `labels` is of: the field's name, as often as it keeps labels."""
     return [f.name for f in label_fields(fields) for _ in range(f.kept)]
-
-
-def label_slots(fields: Fields) -> int:
-    """Entries of `labels` and `label_weights`."""
-    return sum(f.kept for f in label_fields(fields))

@@ -16,8 +16,8 @@ from jobs import build_features, build_sequences, clean_events, evaluate_model, 
 from jobs.runtime.arguments import Arguments
 from jobs.runtime.command import run_command
 from jobs.runtime.config import Scenario
+from jobs.runtime.errors import TRANSIENT
 from jobs.runtime.summary import print_summary
-from models.errors import WorkerError
 
 STEPS = (
     clean_events.JOB,
@@ -35,7 +35,7 @@ def execute(spark: SparkSession, config: Scenario, given: Arguments) -> int:
     for step in STEPS:
         code = step.execute(spark, config, given)
         if code:
-            after = " once that is mended" if code != WorkerError.exit_code else ""
+            after = " once that is mended" if code != TRANSIENT else ""
             print(f"run_pipeline: {step.name} ended with {code}. The same command goes on from there{after}.", file=sys.stderr)
             return code
     if not given.dry_run:

@@ -61,9 +61,9 @@ class LossConfig(Section):
                 "negatives are drawn for every softmax but full, and for none with it. "
                 f"Received softmax={self.softmax}, negatives={self.negatives}."
             )
-        drawn = {"per_position", "popularity_power"} & self.model_fields_set
-        if self.softmax == "full" and any(getattr(self, name) for name in drawn):
-            raise ValueError(f"{', '.join(sorted(drawn))} must go with a softmax that draws negatives. Received softmax=full.")
+        of_drawn = [name for name in ("per_position", "popularity_power") if getattr(self, name)]
+        if self.softmax == "full" and of_drawn:
+            raise ValueError(f"{', '.join(of_drawn)} must go with a softmax that draws negatives. Received softmax=full.")
         return self
 
     @model_validator(mode="after")

@@ -26,7 +26,7 @@ def ranks(scores: np.ndarray, targets: np.ndarray, seen: Sequence[np.ndarray]) -
         that the vocabulary does not know, and among the items that are left for one that is left out.
     """
     rows = np.arange(len(targets))
-    # (batch, items), True at items that rank no later than the target; NaN is never ahead of one, and is behind all as one.
+    # (batch, items), True at items that rank no later than the target; NaN counts against the target, as a tie does.
     with_target = ~(scores < scores[rows, targets][:, None])
     with_target[:, :FIRST] = False
     with_target[rows, targets] = False

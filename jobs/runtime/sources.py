@@ -101,9 +101,9 @@ def keys_not_found(spark: SparkSession, source: FileSource, start: Day, end: Day
     Empty where all are found. It need be no mistake: a key may be left out wherever it has no value.
     """
     paths = [_literal(path) for path, size, _ in list_files(spark, source, start, end) if size]
-    lines = spark.read.text(paths[:1]).where(F.trim("value") != "").limit(_FIRST_LINES) if paths else None
-    if lines is None or lines.isEmpty():
+    if not paths:
         return {}
+    lines = spark.read.text(paths[:1]).where(F.trim("value") != "").limit(_FIRST_LINES)
     found = [row["key"] for row in lines.select(F.explode(F.json_object_keys("value")).alias("key")).distinct().collect()]
     keys = [column for column in mapped_columns(source) if column not in found]
     return {"keys": keys, "found": sorted(found)} if keys else {}
