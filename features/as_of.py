@@ -9,7 +9,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from features.features_config import Declared, longest_window, windows_of
+from features.feature import Declared, longest_window, windows_of
 from features.operations import Part, Past
 from features.schema import month_of
 from features.windows import ratios, value

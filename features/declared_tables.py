@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from features.features_config import Declared, Feature, Limits, Ratio, windows_of
+from features.feature import Declared, Feature, Limits, Ratio, windows_of
 from features.operations import Part
 from features.schema import DATE, MONTH, NUMBERS, Column, Table
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from features.declared_tables import NO_DIVISOR, formula
 from features.event_columns import ITEM_COLUMNS
-from features.features_config import Declared, Feature, Ratio, windows_of
+from features.feature import Declared, Feature, Ratio, windows_of
 from features.operations import column_name
 from features.schema import NUMBERS
 from features.source_config import Mapping, SourceConfig

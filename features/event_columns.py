@@ -5,7 +5,8 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from features.features_config import KINDS, Declared, Feature, FeaturesConfig, Limits
+from features.feature import KINDS, Declared, Feature, Limits
+from features.features_config import FeaturesConfig
 from features.operations import column_name, event_column, event_number
 from features.order import user_order
 

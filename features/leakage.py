@@ -16,7 +16,8 @@ from pyspark.sql import functions as F
 from features.as_of import features_as_of
 from features.errors import LeakageError
 from features.event_columns import columns_needed, with_event_columns, with_key
-from features.features_config import Feature, FeaturesConfig, longest_window, windows_of
+from features.feature import Feature, longest_window, windows_of
+from features.features_config import FeaturesConfig
 from features.sequences_config import Split
 from features.splits import SPLITS
 from features.tiles import tiles_of

@@ -466,7 +466,7 @@ RUNS = Table(
         Column("rows_out", "bigint", "rows written of them; null: likewise", True),
         Column("rows_duplicate", "bigint", "rows that repeated another; null: likewise", True),
         Column("rows_refused", "bigint", "rows sent to quarantine; null: likewise", True),
-        Column("counts", "map<string,bigint>", "further counts by name, such as refused_missing_user_id"),
+        Column("counts", "map<string,bigint>", "further counts by name, such as events_refused_user_id_missing"),
         Column("exit_code", "int", "0 done, 1 a defect, 2 config, 3 contract, 4 no input, 5 leakage, 10 transient"),
         Column("error", "string", "message; null: none", True),
     ),

@@ -7,7 +7,8 @@ from pyspark.sql import functions as F
 
 from features.declared_tables import day_table, tile_parts
 from features.event_columns import CATEGORIES, columns_needed, is_measured, with_event_columns, with_key
-from features.features_config import Declared, FeaturesConfig
+from features.feature import Declared
+from features.features_config import FeaturesConfig
 from features.operations import event_column
 from features.schema import month_of
 

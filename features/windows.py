@@ -7,7 +7,7 @@ import datetime
 from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
-from features.features_config import Declared, Feature, Ratio, windows_of
+from features.feature import Declared, Feature, Ratio, windows_of
 from features.operations import Part, Past
 from features.schema import month_of
 

@@ -27,7 +27,7 @@ from pyspark.sql import functions as F
 from features.as_of import features_as_of
 from features.errors import NoInputError
 from features.event_columns import CATEGORIES, ITEM_COLUMNS, columns_needed
-from features.features_config import longest_window
+from features.feature import longest_window
 from features.layout import together
 from features.leakage import check_features
 from features.tiles import day_tiles

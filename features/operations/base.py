@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from features.parsing import as_number
 
 if TYPE_CHECKING:
-    from features.features_config import Feature
+    from features.feature import Feature
 
 CONTEXT = "context."  # what a column of the events' context is declared under, and its prefix among their other columns
 

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from features.operations.base import EVENTS, Operation, Part, Past, active, as_name
 
 if TYPE_CHECKING:
-    from features.features_config import Feature
+    from features.feature import Feature
 
 SESSIONS = Part(
     "sessions", "bigint", "sessions that began", "sessions", lambda inside: F.count_if(inside & F.col("session_begins"))

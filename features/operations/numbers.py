@@ -12,7 +12,7 @@ from features.operations.base import Operation, Part, Past, as_name, column_name
 from features.operations.counts import SESSIONS, decayed
 
 if TYPE_CHECKING:
-    from features.features_config import Feature
+    from features.feature import Feature
 
 
 def _chosen(inside: Column, of: str) -> Column:

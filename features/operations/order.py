@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from features.operations.base import Operation, Part, Past, event_column
 
 if TYPE_CHECKING:
-    from features.features_config import Feature
+    from features.feature import Feature
 
 _PLACED = "struct<event_time:timestamp,tie_order:int,event_id:string,value:{type}>"
 

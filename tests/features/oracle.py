@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from features.features_config import Feature, Limits
+from features.feature import Feature, Limits
 from tests.features.rows import Event
 
 Items = dict[str, dict[str, Any]]

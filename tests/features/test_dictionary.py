@@ -1,6 +1,6 @@
 from features.declared_tables import feature_table
 from features.dictionary import entries
-from features.features_config import Feature, Ratio
+from features.feature import Feature, Ratio
 from features.source_config import SourceConfig
 
 SOURCE = SourceConfig.model_validate(

@@ -2,7 +2,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from features.declared_tables import day_table, feature_table, model_features
-from features.features_config import Feature, FeaturesConfig, Ratio, windows_of
+from features.feature import Feature, Ratio, windows_of
+from features.features_config import FeaturesConfig
 
 _declaration = TypeAdapter(Feature | Ratio)
 

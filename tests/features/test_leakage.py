@@ -7,7 +7,8 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from features.errors import LeakageError
-from features.features_config import Feature, FeaturesConfig
+from features.feature import Feature
+from features.features_config import FeaturesConfig
 from features.leakage import check_events, check_examples, check_features, check_statistics
 from features.order import start_of
 from features.sequences_config import Split

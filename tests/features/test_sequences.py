@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from features.content import with_user_content
-from features.features_config import Feature, FeaturesConfig
+from features.feature import Feature
+from features.features_config import FeaturesConfig
 from features.leakage import check_events, check_examples
 from features.order import start_of
 from features.scaling import fit

@@ -3,7 +3,8 @@ import statistics
 import pytest
 
 from features.declared_tables import day_table
-from features.features_config import Feature, FeaturesConfig
+from features.feature import Feature
+from features.features_config import FeaturesConfig
 from features.schema import conform
 from features.tiles import day_tiles
 from tests.features.rows import Event, at, events_frame, items_frame

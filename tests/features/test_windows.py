@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from features.as_of import features_as_of
 from features.declared_tables import feature_columns, feature_table
-from features.features_config import Feature, FeaturesConfig, Ratio, longest_window, windows_of
+from features.feature import Feature, Ratio, longest_window, windows_of
+from features.features_config import FeaturesConfig
 from features.scaling import LOGARITHMIC
 from features.schema import conform
 from features.steps import ZERO_WITHOUT_EVENTS
