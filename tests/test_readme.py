@@ -24,7 +24,7 @@ def test_a_python_snippet_prints_a_result(pipeline: Scenario, capsys: pytest.Cap
 
 def test_the_sql_snippet_finds_rows(spark: SparkSession, pipeline: Scenario) -> None:
     (snippet,) = snippets("sql")
-    rows = spark.sql(snippet.replace("out/demo/warehouse", str(pipeline.warehouse))).collect()
+    rows = spark.sql(snippet.replace("/path/to/lakeformer/out/demo/warehouse", str(pipeline.warehouse))).collect()
     assert rows and {row["rank"] for row in rows} == {1, 2, 3}
 
 

@@ -1,3 +1,4 @@
+import os
 import subprocess
 from pathlib import Path
 
@@ -21,3 +22,19 @@ def test_three_mistakes_in_a_conf_are_named_and_end_spark_submit_with_2(tmp_path
     ):
         assert f"{conf}: {mistake}" in ended.stdout  # where spark-submit puts all that Python writes
     assert not (tmp_path / "w").exists()
+
+
+def test_packages_and_files_of_the_user_come_beside_what_jobs_need(tmp_path: Path) -> None:
+    spark_submit = tmp_path / "bin" / "spark-submit"
+    spark_submit.parent.mkdir()
+    spark_submit.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    spark_submit.chmod(0o755)
+    command = [str(ROOT / "scripts" / "submit"), "--master", "yarn", "--packages", "a:b:1", "--py-files=my.zip"]
+    job = ["jobs/clean_events.py", "--config", "shop.yaml", "--packages", "is the job's"]
+    ended = subprocess.run(
+        [*command, *job], env={**os.environ, "SPARK_HOME": str(tmp_path)}, capture_output=True, text=True, check=True
+    )
+    _, packages, _, files, *others = ended.stdout.splitlines()
+    assert packages == "io.delta:delta-spark_2.13:4.0.1,a:b:1"
+    assert files.split(",")[1:] == ["my.zip"] and files.split(",")[0].endswith("dist/lakeformer.zip")
+    assert others == ["--master", "yarn", *job]
