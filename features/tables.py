@@ -5,10 +5,10 @@ Each column has a comment with its meaning, its unit and what null means; it bec
 
 from __future__ import annotations
 
-from features.declared_tables import day_table, feature_table
-from features.features_config import KEYS, FeaturesConfig
-from features.profile_tables import FEATURE_SELECTION, FEATURE_STATISTICS
+from features.profiling.tables import FEATURE_SELECTION, FEATURE_STATISTICS
 from features.schema import DATE, MONTH, Column, Table
+from features.trailing.config import KEYS, FeaturesConfig
+from features.trailing.tables import day_table, feature_table
 
 EVENTS = Table(
     "events",

@@ -24,14 +24,14 @@ from functools import partial
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from features.as_of import features_as_of
 from features.errors import NoInputError
-from features.event_columns import CATEGORIES, ITEM_COLUMNS, columns_needed
-from features.feature import longest_window
 from features.layout import together
-from features.leakage import check_features
-from features.tiles import day_tiles
-from features.windows import every_key, trailing_features
+from features.trailing.as_of import features_as_of
+from features.trailing.event_columns import CATEGORIES, ITEM_COLUMNS, columns_needed
+from features.trailing.feature import longest_window
+from features.trailing.leakage import check_features
+from features.trailing.tiles import day_tiles
+from features.trailing.windows import every_key, trailing_features
 from jobs.runtime.changes import VacuumedError, changed_days, changed_groups, changed_rows
 from jobs.runtime.days import Days
 from jobs.runtime.job import Job, Run

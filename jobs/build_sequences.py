@@ -18,23 +18,23 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from features import vocabularies as v
-from features.content import with_user_content
-from features.declared_tables import model_features
+from features.content.encoding import with_user_content
+from features.content.fitted import Fitted
+from features.content.labels import content_labels
 from features.errors import ContractError, NoInputError
-from features.fitted import Fitted
-from features.item_values import item_values
-from features.labels import content_labels
 from features.layout import spread
-from features.leakage import check_events, check_examples, check_statistics
-from features.neighbours import item_neighbours
-from features.order import start_of
 from features.scaling import fit
 from features.schema import conform
-from features.sequences import keep_types, training_examples
-from features.splits import SPLITS, training_end, with_split
-from features.transitions import item_transitions
-from features.vocabularies import Vocabularies, new_entries
+from features.sequences import vocabularies as v
+from features.sequences.order import start_of
+from features.sequences.sequences import keep_types, training_examples
+from features.sequences.splits import SPLITS, training_end, with_split
+from features.sequences.vocabularies import Vocabularies, new_entries
+from features.signals.item_values import item_values
+from features.signals.neighbours import item_neighbours
+from features.signals.transitions import item_transitions
+from features.trailing.leakage import check_events, check_examples, check_statistics
+from features.trailing.tables import model_features
 from jobs.runtime import contents
 from jobs.runtime.contents import Content
 from jobs.runtime.job import Job, Run

@@ -23,10 +23,10 @@ from collections.abc import Sequence
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from features.duplicates import is_kept, with_tie_order
-from features.entities import with_tags
-from features.imputation import imputed
-from features.quarantine import UNDATED, quarantined
+from features.cleaning.duplicates import is_kept, with_tie_order
+from features.cleaning.entities import with_tags
+from features.cleaning.imputation import imputed
+from features.cleaning.quarantine import UNDATED, quarantined
 from jobs.cleaning.labelling import LabelledEvents, label_entities, label_events, places_of
 from jobs.cleaning.statistics import Statistics
 from jobs.cleaning.tally import Counting, Repetitions, Tally, check_found, check_kept, check_refused, count_imputed, inside

@@ -26,11 +26,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from features.errors import ContractError, NoInputError
-from features.histories import histories, with_history
-from features.popularity import keep_before
 from features.scaling import z_scores
-from features.sequences import keep_types
-from features.splits import with_split
+from features.sequences.histories import histories, with_history
+from features.sequences.sequences import keep_types
+from features.sequences.splits import with_split
+from features.signals.popularity import keep_before
 from jobs.evaluation.judging import (
     METRIC_ROW,
     OURS,

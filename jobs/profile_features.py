@@ -19,15 +19,15 @@ from functools import reduce
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from features.declared_tables import feature_columns
-from features.drift import Found, drift, judge
 from features.errors import ContractError
-from features.event_columns import with_key
-from features.profiles import profile, sample
+from features.profiling.drift import Found, drift, judge
+from features.profiling.profiles import profile, sample
+from features.profiling.selection import LABEL, Choice, Measured, choose, measure
 from features.schema import NUMBERS
-from features.selection import LABEL, Choice, Measured, choose, measure
-from features.sequences import keep_types
-from features.splits import with_split
+from features.sequences.sequences import keep_types
+from features.sequences.splits import with_split
+from features.trailing.event_columns import with_key
+from features.trailing.tables import feature_columns
 from jobs.profiling.dictionary import described, render
 from jobs.runtime.files import write_text
 from jobs.runtime.job import Job, Run

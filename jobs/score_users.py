@@ -27,21 +27,21 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from features.content import with_user_content
-from features.declared_tables import model_features
+from features.content.encoding import with_user_content
 from features.errors import NoInputError
-from features.fallbacks import fallback_chains, with_fallbacks, without_candidates
-from features.histories import given_values, last_items, seen_items
-from features.popularity import keep_before, popular, popular_in_segment
 from features.scaling import z_scores
-from features.sequences import keep_types, latest_windows
-from features.vocabularies import FIRST, Vocabularies
+from features.sequences.histories import given_values, last_items, seen_items
+from features.sequences.sequences import keep_types, latest_windows
+from features.sequences.vocabularies import FIRST, Vocabularies
+from features.signals.fallbacks import fallback_chains, with_fallbacks, without_candidates
+from features.signals.popularity import keep_before, popular, popular_in_segment
+from features.trailing.tables import model_features
 from jobs.runtime.job import Job, Run
 from jobs.runtime.shipping import ship, shipped, shipped_likeness
 from jobs.runtime.trained import Catalogue, Trained, as_trained, catalogue, likeness, newest_model, users_content
 from jobs.runtime.warehouse import equals
-from models.columns import histories, lists, ragged
-from models.transitions import LAST, padded
+from models.signals.transitions import LAST, padded
+from models.stream.columns import histories, lists, ragged
 
 
 @dataclass(frozen=True)

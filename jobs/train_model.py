@@ -33,9 +33,9 @@ from jobs.runtime.warehouse import equals
 from jobs.training.likes import like_score
 from jobs.training.replay import DEVICE, replay
 from jobs.training.workers import refuse_remote, threads, train
-from models.delta_log import training_files
 from models.inputs import FIRST, Sizes
-from models.spec import GATE, PinnedTable, TrainSpec
+from models.stream.delta_log import training_files
+from models.training.spec import GATE, PinnedTable, TrainSpec
 
 READS = ("sequences", "item_content", "item_transitions", "item_values", "label_vocabulary", "statistics", "projections")
 SECTIONS = ("sequences", "model", "training")

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from figures import figure
 
-from models.export import weights_of
+from models.scoring.export import weights_of
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ("model.dim=16", "sequences.max_length=16", "training.batch_size=32", "training.warmup_steps=5", "training.patience=99")
@@ -60,7 +60,7 @@ def workers(folder: Path) -> list[int]:
             command = (entry / "cmdline").read_bytes().decode().split("\0") if entry.name.isdigit() else []
         except OSError:  # it has just ended
             continue
-        if "models.worker" in command and any(part.startswith(str(folder)) for part in command):
+        if "models.training.worker" in command and any(part.startswith(str(folder)) for part in command):
             found.append(int(entry.name))
     return sorted(found)
 

@@ -21,7 +21,7 @@ from pyspark.ml.recommendation import ALS
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from features.splits import with_split
+from features.sequences.splits import with_split
 from features.tables import EVENTS, ITEM_VOCABULARY, METRICS, MODELS, USER_VOCABULARY
 from jobs import run_pipeline
 from jobs.runtime.arguments import Arguments

@@ -26,14 +26,14 @@ from figures import figure
 from pyspark.ml.recommendation import ALS
 from pyspark.sql import functions as F
 
-from features.source_config import EventSource
+from features.source.config import EventSource
 from jobs import build_features, build_sequences, clean_events, score_users, train_model
 from jobs.runtime.config import load
 from jobs.runtime.session import build_session
-from models.blend import blended
-from models.exported import Exported
 from models.inputs import UNKNOWN
-from models.item_values import ItemValues
+from models.scoring.exported import Exported
+from models.signals.blend import blended
+from models.signals.item_values import ItemValues
 
 SEED = 0
 RMSE_GOAL, LIKE_GOAL = 0.90, 0.75

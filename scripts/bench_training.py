@@ -29,11 +29,11 @@ from deltalake import DeltaTable
 from figures import figure
 
 from jobs.runtime.config import Scenario, load
-from models.batches import lane_batches
-from models.columns import matrix
-from models.delta_log import TableFile, training_files
-from models.file_plan import plan_epoch
 from models.inputs import HISTORY, TARGETS, Sizes
+from models.stream.batches import lane_batches
+from models.stream.columns import matrix
+from models.stream.delta_log import TableFile, training_files
+from models.stream.file_plan import plan_epoch
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = {"torch": ("torch SASRec", 3.0), "replay": ("RePlay SasRec", 5.0)}  # by option: who it is, and the ratio to reach

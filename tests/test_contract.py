@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features import arrays, steps, vocabularies
+from features.sequences import arrays, steps, vocabularies
 from features.tables import ITEM_CONTENT, SEQUENCES
 from models import inputs
 

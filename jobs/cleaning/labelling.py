@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.storagelevel import StorageLevel
 
-from features.caps import with_caps
-from features.carrying import with_carried_forward
-from features.check_config import Check
-from features.checks import with_checks, with_unique
-from features.clean_columns import Table
-from features.clean_config import CleanConfig
-from features.duplicates import is_accepted, is_kept, with_duplicate, with_event_id
-from features.entities import parse_items, parse_tags, parse_users
-from features.outliers import with_outliers
-from features.parsing import PLACE, parse_events, parsed_once, with_raw
-from features.quarantine import refuse_outside, with_date
+from features.cleaning.caps import with_caps
+from features.cleaning.carrying import with_carried_forward
+from features.cleaning.check_config import Check
+from features.cleaning.checks import with_checks, with_unique
+from features.cleaning.columns import Table
+from features.cleaning.config import CleanConfig
+from features.cleaning.duplicates import is_accepted, is_kept, with_duplicate, with_event_id
+from features.cleaning.entities import parse_items, parse_tags, parse_users
+from features.cleaning.outliers import with_outliers
+from features.cleaning.quarantine import refuse_outside, with_date
 from features.schema import month_of
-from features.source_config import EventSource, FileSource
+from features.source.config import EventSource, FileSource
+from features.source.parsing import PLACE, parse_events, parsed_once, with_raw
 from jobs.cleaning.statistics import Statistics
 from jobs.runtime.job import Run
 from jobs.runtime.sources import keys_not_found, read_raw

@@ -9,9 +9,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
-from features import imputation, outliers
-from features.clean_config import Impute, Outliers
-from features.outliers import training_events
+from features.cleaning import imputation, outliers
+from features.cleaning.config import Impute, Outliers
+from features.cleaning.outliers import training_events
 from jobs.runtime.job import Run
 from jobs.runtime.warehouse import equals
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
-from features.duplicates import is_accepted
+from features.cleaning.duplicates import is_accepted
+from features.cleaning.quarantine import OUTSIDE
 from features.errors import ContractError, NoInputError
-from features.quarantine import OUTSIDE
 from jobs.runtime.job import Run
 from jobs.runtime.warehouse import between
 

@@ -12,14 +12,14 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.runtime.shipping import shipped, shipped_likeness
-from models.columns import histories, matrix, ragged
 from models.evaluation import NEVER, Judged, Requests, judge, judge_scores, metric_keys, popularity, user_sums
 from models.inputs import FIRST
-from models.item_values import Past
-from models.likeness import Likeness
-from models.likes import is_like
-from models.scorer import Scorer
-from models.transitions import last_items
+from models.scoring.scorer import Scorer
+from models.signals.item_values import Past
+from models.signals.likeness import Likeness
+from models.signals.likes import is_like
+from models.signals.transitions import last_items
+from models.stream.columns import histories, matrix, ragged
 
 OURS, POPULARITY, RECENT, NEIGHBOURS, CHAIN = "lakeformer", "popularity", "recent_popularity", "item_knn", "markov_chain"
 _COLUMNS = {

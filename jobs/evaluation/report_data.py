@@ -14,7 +14,7 @@ from jobs.evaluation.judging import OURS, POPULARITY, MetricRow
 from jobs.evaluation.showcase import Example, examples_of
 from jobs.runtime.job import Run
 from jobs.runtime.trained import Catalogue, Trained
-from models.spec import GATE
+from models.training.spec import GATE
 
 
 @dataclass(frozen=True)

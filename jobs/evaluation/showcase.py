@@ -12,12 +12,12 @@ from pyspark.sql import functions as F
 
 from jobs.runtime.job import Run
 from jobs.runtime.trained import Catalogue, Trained
-from models.columns import histories, matrix, ragged
 from models.evaluation import Requests, popularity
 from models.inputs import FIRST
 from models.ranking import top_k
-from models.scorer import Scorer
-from models.transitions import last_items
+from models.scoring.scorer import Scorer
+from models.signals.transitions import last_items
+from models.stream.columns import histories, matrix, ragged
 
 SHOWN = 5  # items of each list
 

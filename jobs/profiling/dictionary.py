@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 from pyspark.sql import DataFrame
 
-from features.dictionary import Entry, entries
+from features.trailing.dictionary import Entry, entries
 from jobs.pages import render as pages
 from jobs.runtime.config import Scenario
 

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from jobs.runtime.errors import ConfigError
 from jobs.runtime.log_relay import LogRelay, RelayAddress, RelayedLog
-from models.launch import Ended, WorkerProcess
+from models.training.launch import Ended, WorkerProcess
 
 _TOO_FEW_SLOTS = "SPARK-24819"  # in the message of a barrier stage that needs more task slots than there are
 

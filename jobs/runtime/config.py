@@ -13,13 +13,13 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from features.clean_config import CleanConfig
-from features.content_config import ContentConfig
-from features.event_columns import columns_needed
-from features.features_config import FeaturesConfig
-from features.operations import CONTEXT, column_name
-from features.sequences_config import SequencesConfig
-from features.source_config import SourceConfig
+from features.cleaning.config import CleanConfig
+from features.content.config import ContentConfig
+from features.sequences.config import SequencesConfig
+from features.source.config import SourceConfig
+from features.trailing.config import FeaturesConfig
+from features.trailing.event_columns import columns_needed
+from features.trailing.operations import CONTEXT, column_name
 from jobs.runtime.errors import ConfigError
 from models.config import EvaluationConfig, ModelConfig, ScoringConfig, TrainingConfig
 

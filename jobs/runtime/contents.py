@@ -8,12 +8,12 @@ from functools import reduce
 
 from pyspark.sql import DataFrame
 
-from features.content import encoded_items, item_content, user_content
-from features.content_config import Fields
-from features.content_fields import Vector
-from features.content_fit import fit_projections, fit_statistics, needs_projections
-from features.fitted import Fitted
-from features.vectors import check_vectors
+from features.content.config import Fields
+from features.content.encoding import encoded_items, item_content, user_content
+from features.content.fields import Vector
+from features.content.fit import fit_projections, fit_statistics, needs_projections
+from features.content.fitted import Fitted
+from features.content.vectors import check_vectors
 from jobs.runtime.job import Run
 
 OWNERS = ("item_content", "user_content")  # of what is fitted

@@ -11,7 +11,7 @@ from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.sql import SparkSession
 
 from features.errors import ContractError, NoInputError
-from features.source_config import FileSource
+from features.source.config import FileSource
 
 DATE = "{date}"
 

@@ -14,10 +14,10 @@ import numpy as np
 from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
-from models import likeness
-from models.exported import FILES
-from models.likeness import Likeness
-from models.scorer import ITEM_VECTORS, Scorer
+from models.scoring.exported import FILES
+from models.scoring.scorer import ITEM_VECTORS, Scorer
+from models.signals import likeness
+from models.signals.likeness import Likeness
 
 
 def ship(spark: SparkSession, folder: Path, vectors: np.ndarray, alike: Likeness) -> str:

@@ -25,8 +25,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from features.errors import ContractError, NoInputError
-from features.parsing import mapped_columns, quoted
-from features.source_config import FileSource
+from features.source.config import FileSource
+from features.source.parsing import mapped_columns, quoted
 from jobs.runtime.raw_files import DATE, common_folder, csv_header, day_paths, list_files
 
 _CORRUPT = "_corrupt_line"

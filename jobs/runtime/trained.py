@@ -10,25 +10,25 @@ import numpy as np
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from features.content import user_content
-from features.content_config import has_categories
-from features.content_numbers import number_names
-from features.declared_tables import model_features
+from features.content.config import has_categories
+from features.content.encoding import user_content
+from features.content.fitted import Fitted
+from features.content.labels import label_names
+from features.content.numbers import number_names
 from features.errors import ContractError, NoInputError
-from features.fitted import Fitted
-from features.labels import label_names
 from features.scaling import z_scores
+from features.trailing.tables import model_features
 from jobs.runtime.config import Scenario
 from jobs.runtime.contents import encoded, item_contents
 from jobs.runtime.files import fetch
 from jobs.runtime.job import Run
 from jobs.runtime.shipping import private_folder
-from models.columns import matrix
 from models.errors import ExportError
-from models.exported import FILES, Exported
 from models.inputs import CONTENT, FIRST, ItemContent
-from models.likeness import Likeness, padded
-from models.scorer import known_content
+from models.scoring.exported import FILES, Exported
+from models.scoring.scorer import known_content
+from models.signals.likeness import Likeness, padded
+from models.stream.columns import matrix
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from jobs.runtime.version import code_version, package_versions
 from jobs.training.likes import like_score
 from jobs.training.workers import threads, train
 from models.config import ModelConfig, TrainingConfig
-from models.delta_log import table_files
 from models.inputs import Sizes
-from models.spec import PinnedTable, TrainSpec
+from models.stream.delta_log import table_files
+from models.training.spec import PinnedTable, TrainSpec
 
 DECISIVE = ("sequences", "item_content", "item_transitions", "item_values")  # the tables whose rows decide the model
 DEVICE = "device"  # that a model was trained on, as it stands among the packages of its row
@@ -45,7 +45,7 @@ def replay(run: Run, model_id: str) -> None:
     if Path(str(spec.export)).exists():  # of a replay that came to its end: this one is to train, not to find it trained
         shutil.rmtree(spec.folder)
     result = train(run, spec)
-    from models.export import weights_of  # noqa: PLC0415  # it imports TensorFlow, which no other driver needs
+    from models.scoring.export import weights_of  # noqa: PLC0415  # it imports TensorFlow, which no other driver needs
 
     expected, found = weights_of(card["export_path"]), weights_of(str(spec.export))
     different, whole = (expected - found).total(), expected.total()

@@ -12,8 +12,8 @@ from jobs.runtime.barrier import run_workers
 from jobs.runtime.errors import ConfigError
 from jobs.runtime.job import Run
 from models.errors import WorkerError
-from models.launch import Ended, first_cause
-from models.spec import TrainSpec
+from models.training.launch import Ended, first_cause
+from models.training.spec import TrainSpec
 
 
 def train(run: Run, spec: TrainSpec) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from features.feature import Feature, Limits
+from features.trailing.feature import Feature, Limits
 from tests.features.rows import Event
 
 Items = dict[str, dict[str, Any]]

@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from features.profile_tables import FEATURE_SELECTION
+from features.profiling.tables import FEATURE_SELECTION
 from features.schema import conform
 from features.tables import SEQUENCES
 from jobs import build_features

@@ -13,8 +13,8 @@ import pytest
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from features.parsing import parse_events
-from features.source_config import EventSource
+from features.source.config import EventSource
+from features.source.parsing import parse_events
 from jobs.clean_events import main
 from jobs.runtime.sources import read_raw
 

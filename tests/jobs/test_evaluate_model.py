@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from jobs import evaluate_model
 from jobs.evaluation.judging import OURS, POPULARITY
 from models.inputs import FIRST, HISTORY, UNKNOWN
-from models.transformer import Recommender
+from models.network.transformer import Recommender
 from tests.contents import contents, differences
 from tests.jobs import tiny_warehouse as tw
 from tests.jobs.tiny_warehouse import Tiny

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from features.sequences import latest_windows
-from features.vocabularies import Vocabularies
+from features.sequences.sequences import latest_windows
+from features.sequences.vocabularies import Vocabularies
 from jobs import score_users
 from models.inputs import FIRST, HISTORY, PADDING, UNKNOWN
-from models.transformer import Recommender
+from models.network.transformer import Recommender
 from tests.contents import contents, differences
 from tests.jobs import tiny_warehouse as tw
 from tests.jobs.tiny_warehouse import Tiny

@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from features.schema import Table
 from features.tables import ITEM_CONTENT, ITEM_TRANSITIONS, ITEM_VALUES, LABEL_VOCABULARY, MODELS, SEQUENCES, STATISTICS
 from jobs import train_model
-from models.exported import Exported
+from models.scoring.exported import Exported
 from tests.models.tables import ITEMS, item_content, item_transitions, item_values, sequence_rows
 
 TIME = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
@@ -88,7 +88,7 @@ def worker_processes(folder: Path) -> list[int]:
             command = (process / "cmdline").read_bytes().decode()
         except OSError:
             continue
-        if "models.worker" in command and str(folder) in command:
+        if "models.training.worker" in command and str(folder) in command:
             found.append(int(process.name))
     return found
 

@@ -19,11 +19,11 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from features.tables import all_tables
 from jobs.runtime.config import Scenario, load
 from models.config import ModelConfig
-from models.export import export_model
 from models.inputs import FIRST, HISTORY, PADDING, UNKNOWN, ItemContent, Sizes
-from models.item_values import ItemValues
-from models.transformer import Recommender
-from models.transitions import LAST, Transitions
+from models.network.transformer import Recommender
+from models.scoring.export import export_model
+from models.signals.item_values import ItemValues
+from models.signals.transitions import LAST, Transitions
 
 DAY0 = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
 MAX_LENGTH, CATEGORIES = 4, 2

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from models.config import ModelConfig
 from models.inputs import FIRST, GAP_BUCKETS, HISTORY, HOURS, WEEKDAYS, ItemContent, Sizes
-from models.item_values import DAMPING, DOUBT, ItemValues
-from models.transformer import Recommender
+from models.network.transformer import Recommender
+from models.signals.item_values import DAMPING, DOUBT, ItemValues
 
 CONFIG = ModelConfig(dim=16, heads=2)
 SIZES = Sizes(

@@ -14,9 +14,9 @@ from pyspark.sql.types import StructType
 
 from features.tables import SEQUENCES
 from models.config import ModelConfig, TrainingConfig
-from models.delta_log import TableFile
 from models.inputs import HISTORY, TARGETS, Sizes
-from models.spec import PinnedTable, TrainSpec
+from models.stream.delta_log import TableFile
+from models.training.spec import PinnedTable, TrainSpec
 
 NAMES = [i.name for i in (*HISTORY, *TARGETS)]
 ITEMS = 12  # of the vocabulary, padding and unknown among them

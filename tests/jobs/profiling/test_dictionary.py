@@ -3,7 +3,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from features.dictionary import Entry
+from features.trailing.dictionary import Entry
 from jobs.profiling.dictionary import Described, render, sparkline
 
 ENTRY = Entry(

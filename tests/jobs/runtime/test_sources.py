@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from features.errors import ContractError, NoInputError
-from features.source_config import EventSource, ItemSource
+from features.source.config import EventSource, ItemSource
 from jobs.runtime.raw_files import split_line
 from jobs.runtime.sources import keys_not_found, raw_files, read_raw
 

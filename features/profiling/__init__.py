@@ -1,0 +1,1 @@
+"""What features are like, which of them are kept, and how far they drift."""

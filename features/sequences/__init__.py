@@ -1,0 +1,1 @@
+"""Histories in order, split, encoded and cut to padded arrays."""

@@ -1,0 +1,1 @@
+"""Raw data: where it is, and from its text to typed values."""

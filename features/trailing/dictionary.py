@@ -1,0 +1,86 @@
+"""What is known of each feature from its declaration alone: the entries of the data dictionary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from features.schema import NUMBERS
+from features.source.config import Mapping, SourceConfig
+from features.trailing.event_columns import ITEM_COLUMNS
+from features.trailing.feature import Declared, Feature, Ratio, windows_of
+from features.trailing.operations import column_name
+from features.trailing.tables import NO_DIVISOR, formula
+
+_TIMES = {"hour": "event_time", "weekday": "event_time", "sessions": "event_time", "events": "event_id"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One feature column. `lineage` holds its stages from the raw files on, each a list of columns."""
+
+    name: str
+    type: str
+    description: str  # empty: none was declared
+    formula: str
+    unit: str  # empty: none was declared
+    empty: str  # what it holds where there is nothing to compute it from
+    lineage: tuple[tuple[str, ...], ...]
+
+    @property
+    def is_number(self) -> bool:
+        """Only what is one number can be shown to the model."""
+        return self.type in NUMBERS
+
+
+def entries(entity: str, declared: Declared, source: SourceConfig) -> tuple[Entry, ...]:
+    """One entry for each column of {entity}_features, in its order."""
+    made = {name: _entry(entity, name, f, window, source) for name, (f, window) in windows_of(declared).items()}
+    for ratio in declared:
+        if isinstance(ratio, Ratio):
+            made[ratio.column] = _ratio(entity, ratio, made)
+    return tuple(made.values())
+
+
+def _entry(entity: str, name: str, feature: Feature, window: tuple[int, ...], source: SourceConfig) -> Entry:
+    about = [_cleaned(column) for column in (feature.of, *feature.where)]
+    parts = dict.fromkeys(f"{entity}_days.{feature.prefix}{part.name}" for part in feature.how.parts(feature))
+    raw = dict.fromkeys(column for table, field in about for column in _raw(table, field, source))
+    cleaned = dict.fromkeys(f"{table}.{field}" for table, field in about)
+    lineage = (tuple(raw), tuple(cleaned), tuple(parts), (f"{entity}_features.{name}",))
+    return Entry(
+        name,
+        feature.type,
+        feature.description or "",
+        formula(feature, window),
+        feature.unit or "",
+        feature.how.empty,
+        tuple(stage for stage in lineage if stage),
+    )
+
+
+def _ratio(entity: str, ratio: Ratio, made: dict[str, Entry]) -> Entry:
+    two = [made[ratio.ratio].lineage, made[ratio.to].lineage]
+    stages = [tuple(dict.fromkeys(c for lineage in two for c in lineage[i])) for i in range(min(map(len, two)))]
+    lineage = (*stages, (f"{entity}_features.{ratio.column}",))
+    return Entry(ratio.column, "double", ratio.description or "", f"{ratio.ratio} / {ratio.to}", "", NO_DIVISOR, lineage)
+
+
+def _cleaned(column: str) -> tuple[str, str]:
+    """Table and column of the cleaned tables that a declaration's column is read from."""
+    if column in ITEM_COLUMNS:
+        return "items", ITEM_COLUMNS[column]
+    if column_name(column) != column:
+        return "events", f"context[{column_name(column)}]"
+    return "events", _TIMES.get(column, column)
+
+
+def _raw(table: str, column: str, source: SourceConfig) -> list[str]:
+    """The columns of the raw files, as file.column; none where the value is not read from a file."""
+    files = source.items if table == "items" else source.events
+    if files is None:
+        return []
+    if column.startswith("context["):
+        return [f"{table} file.{column.removeprefix('context[').removesuffix(']')}"]
+    mapping: Mapping | None = files.columns.get(column)
+    named = () if mapping is None else (mapping.from_,) if isinstance(mapping.from_, str) else mapping.from_
+    return [f"{table} file.{name}" for name in named]

@@ -1,0 +1,1 @@
+"""The Transformer, from its smallest layers to the whole."""

@@ -1,0 +1,1 @@
+"""The exported model, and what it is to score with it."""

@@ -1,0 +1,1 @@
+"""From one version of a Delta table to batches, exactly as planned."""

@@ -1,0 +1,73 @@
+import datetime as dt
+import statistics
+
+import pytest
+
+from features.profiling.drift import drift, judge
+from features.profiling.profiles import profile, sample
+from features.schema import Column
+from features.trailing.config import Drift, Threshold
+
+COLUMNS = (
+    Column("number", "double", ""),
+    Column("label", "string", ""),
+    Column("shares", "map<string,double>", ""),
+)
+NUMBERS = {"2020-01": [1.0, 2.0, None, 4.0, 8.0], "2020-02": [3.0] * 4 + [None]}
+LABELS = {"2020-01": ["a", "b", "a", None, "b"], "2020-02": ["a", "c", "c", None, "b"]}
+
+
+@pytest.fixture(scope="module")
+def rows(spark):
+    values = [
+        (f"u{n}", dt.date.fromisoformat(f"{month}-15"), month, number, LABELS[month][n], {"x": 1.0} if n else {})
+        for month, numbers in NUMBERS.items()
+        for n, number in enumerate(numbers)
+    ]
+    schema = "user_id string, date date, month string, number double, label string, shares map<string,double>"
+    return spark.createDataFrame(values, schema).cache()
+
+
+def test_statistics_are_of_each_month_by_themselves(rows):
+    found = {(r["feature"], r["month"], r["statistic"]): r["number"] for r in profile(rows, COLUMNS).collect()}
+    known = [n for n in NUMBERS["2020-01"] if n is not None]
+    expected = {
+        ("number", "2020-01", "rows"): 5,
+        ("number", "2020-01", "nulls"): 1 / 5,
+        ("number", "2020-01", "distinct"): 4,
+        ("number", "2020-01", "mean"): statistics.fmean(known),
+        ("number", "2020-01", "std"): statistics.pstdev(known),
+        ("number", "2020-01", "quantile_0.5"): 2.0,
+        ("number", "2020-02", "std"): 0,
+        ("label", "2020-02", "distinct"): 3,
+        ("shares", "2020-01", "nulls"): 1 / 5,  # an empty map says nothing
+    }
+    assert {key: found[key] for key in expected} == pytest.approx(expected)
+    assert ("label", "2020-01", "mean") not in found
+
+
+def test_a_sample_is_the_same_rows_every_time_and_all_where_they_are_few(spark, rows):
+    assert sample(rows, "user_id", 10).count() == 10
+    many = spark.range(4_000).selectExpr("cast(id as string) as user_id", "DATE'2020-01-01' as date")
+    once, again = (sorted(r[0] for r in sample(frame, "user_id", 1_000).collect()) for frame in (many, many.repartition(3)))
+    assert once == again
+    assert 850 < len(once) < 1_150
+
+
+def test_drift_is_against_the_bins_of_the_reference_month(rows):
+    found = {(feature, statistic): number for feature, _, statistic, number in drift(rows, ["number"], ["label"], "2020-01")}
+    # Of the reference one value in five each is null, 1, 2, 4 and 8; later all but the null lie above 2 and up to 4.
+    assert found["number", "ks"] == pytest.approx(2 / 5)
+    assert found["number", "psi"] > 1
+    assert found["label", "new_labels"] == 2 / 5
+
+
+def test_the_newest_month_is_judged_by_the_thresholds():
+    found = [
+        ("a", "2020-02", "psi", 9.0),
+        ("a", "2020-03", "psi", 0.3),
+        ("b", "2020-03", "psi", 0.6),
+        ("c", "2020-03", "ks", 1.0),
+    ]
+    warned, failed = judge(found, Drift(reference="2020-01", psi=Threshold(warn=0.25, fail=0.5)))
+    assert (warned, failed) == ([found[1]], [found[2]])

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from features.source.config import EventSource, FileSource, ItemSource, SourceConfig, Time
+
+EVENTS = {"path": "x", "columns": {"user_id": "u", "item_id": "i", "event_time": "t"}}
+
+
+def test_an_encoding_is_kept_under_a_name_that_java_knows():
+    assert [FileSource(path="x", encoding=e).encoding for e in ("latin-1", "windows-1252", "utf8")] == [
+        "iso8859-1",
+        "cp1252",
+        "utf-8",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "sentence"),
+    [
+        (FileSource, {"path": "x", "encoding": "utf-16"}, "write ASCII as ASCII, such as UTF-8"),
+        (FileSource, {"path": "x", "encoding": "klingon"}, "Received 'klingon'."),
+        (
+            FileSource,
+            {"path": "x", "encoding": "latin-1", "format": "json"},
+            "JSON is UTF-8 (RFC 8259). Received encoding='iso8859-1'.",
+        ),
+        (Time, {"unit": "text", "zone": "Mars/X"}, "a zone must be one of the IANA's, such as Europe/Berlin,"),
+        (Time, {"unit": "text", "zone": "+25:00"}, "or an offset, +02:00. Received '+25:00'."),
+        (Time, {"unit": "text", "format": "b!ad{"}, "all others in single quotes. Received 'b!ad{'."),
+        (Time, {"unit": "text", "format": "yyyy-MM-dd'T"}, "all others in single quotes."),
+        (EventSource, EVENTS | {"columns": {"user_id": "u"}}, "Received no ['event_time', 'item_id']."),
+        (EventSource, EVENTS | {"value": "explicit"}, "value: explicit needs columns.value, the rating."),
+        (
+            ItemSource,
+            {"path": "x", "columns": {"item_id": "i", "price": {"from": ["a", "b"]}}},
+            "only categories and tags can come from several columns. Received ['price'].",
+        ),
+        (
+            ItemSource,
+            {"path": "x", "columns": {"item_id": {"from": "i", "split": "|"}}},
+            "only categories, tags and media are lists, which split is for. Received it for ['item_id'].",
+        ),
+        (FileSource, {"path": "x", "separator": ""}, "should have at least 1 character"),
+        (FileSource, {"path": "x", "quote": "''"}, "should have at most 1 character"),
+        (
+            SourceConfig,
+            {"events": EVENTS, "tags": {"path": "x", "columns": {"item_id": "i", "tag": "t"}}},
+            "tags need items, which they describe.",
+        ),
+    ],
+)
+def test_a_source_that_cannot_work_is_refused_with_a_sentence(model, values, sentence):
+    with pytest.raises(ValidationError) as error:
+        model.model_validate(values)
+    assert sentence in str(error.value)

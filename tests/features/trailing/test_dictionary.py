@@ -1,0 +1,56 @@
+from features.source.config import SourceConfig
+from features.trailing.dictionary import entries
+from features.trailing.feature import Feature, Ratio
+from features.trailing.tables import feature_table
+
+SOURCE = SourceConfig.model_validate(
+    {
+        "events": {
+            "path": "x",
+            "columns": {"user_id": "u", "item_id": "i", "event_time": "t", "event_type": "action"},
+            "context": ["device"],
+        },
+        "items": {"path": "y", "columns": {"item_id": "i", "price": "cost", "categories": {"from": ["Drama", "Crime"]}}},
+    }
+)
+DECLARED = (
+    Feature(sum="price", where={"event_type": "buy"}, days=(7, 30), unit="euro", description="Spent"),
+    Feature(share="category", days=(30,)),
+    Feature(last="context.device", days=(30,)),
+    Feature(share="hour", days=(30,)),
+    Ratio(ratio="buy_price_sum_7d", to="buy_price_sum_30d"),
+)
+
+
+def _entries():
+    return {e.name: e for e in entries("user", DECLARED, SOURCE)}
+
+
+def test_there_is_an_entry_for_each_column_and_the_column_is_commented_with_it():
+    columns = {c.name: c for c in feature_table("user", DECLARED).columns[3:]}
+    assert list(_entries()) == list(columns)
+    for name, entry in _entries().items():
+        assert entry.type == columns[name].type
+        assert all(text in columns[name].comment for text in (entry.description, entry.formula, entry.unit, entry.empty))
+
+
+def test_the_lineage_goes_from_the_raw_columns_to_the_feature():
+    lineage = {name: entry.lineage for name, entry in _entries().items()}
+    assert lineage["buy_price_sum_7d"] == (
+        ("items file.cost", "events file.action"),
+        ("items.price", "events.event_type"),
+        ("user_days.buy_price_sum",),
+        ("user_features.buy_price_sum_7d",),
+    )
+    assert lineage["category_share_30d"][0] == ("items file.Drama", "items file.Crime")
+    assert lineage["device_last_30d"][:2] == (("events file.device",), ("events.context[device]",))
+    assert lineage["hour_share_30d"][:2] == (("events file.t",), ("events.event_time",))
+
+
+def test_a_ratio_comes_from_its_two_features():
+    ratio = _entries()["buy_price_sum_7d_per_buy_price_sum_30d"]
+    assert ratio.lineage[-2:] == (
+        ("user_features.buy_price_sum_7d", "user_features.buy_price_sum_30d"),
+        ("user_features.buy_price_sum_7d_per_buy_price_sum_30d",),
+    )
+    assert ratio.lineage[2] == ("user_days.buy_price_sum",)

@@ -1,0 +1,176 @@
+"""Each kind of leak is put into rows that are right otherwise, and is found by name."""
+
+import datetime as dt
+
+import pytest
+from pyspark.sql import Window
+from pyspark.sql import functions as F
+
+from features.errors import LeakageError
+from features.sequences.config import Split
+from features.sequences.order import start_of
+from features.tables import STATISTICS
+from features.trailing.config import FeaturesConfig
+from features.trailing.feature import Feature
+from features.trailing.leakage import check_events, check_examples, check_features, check_statistics
+from features.trailing.tiles import day_tiles
+from features.trailing.windows import every_key, trailing_features
+from tests.features.rows import Event, at, events_frame, items_frame, random_events
+
+AS_OF = dt.date(2020, 1, 21)
+DECLARED = (
+    Feature(count="events", days=(3, 30)),
+    Feature(sum="value", days=(30,)),
+    Feature(mean="value", days=(30,)),
+    Feature(recency="events", days=(30,)),
+    Feature(frequency="events", days=(30,), where={"event_type": "buy"}),
+    Feature(share="item_id", days=(30,)),
+    Feature(last="item_id", days=(30,)),
+    Feature(distinct_sketch="item_id", days=(30,)),
+)
+GLOBAL_TIME = Split(by="global_time", valid_from=dt.date(2020, 1, 5), test_from=dt.date(2020, 1, 8))
+RIGHT = {"last": at(3), "target": at(4), "first": at(4), "disordered": 0}
+
+
+def _examples(spark, *rows):
+    schema = "example_id string, user_id string, split string, last_time timestamp, target_time timestamp, "
+    schema += "first_target_time timestamp, disordered bigint"
+    values = []
+    for n, row in enumerate(rows):
+        r = RIGHT | row
+        values.append((f"u|{r['split']}|{n}", "u", r["split"], r["last"], r["target"], r["first"], r["disordered"]))
+    return spark.createDataFrame(values, schema)
+
+
+TRAIN, VALID = {"split": "train"}, {"split": "valid", "last": at(4), "target": at(6), "first": at(6)}
+TEST = {"split": "test", "last": at(6), "target": at(9), "first": at(9)}
+
+
+def test_examples_that_look_back_pass(spark):
+    examples = _examples(spark, TRAIN, VALID, TEST)
+    check_examples(examples, GLOBAL_TIME, start_of(AS_OF))
+    check_examples(examples, Split(), start_of(AS_OF))
+
+
+@pytest.mark.parametrize(
+    ("leak", "message"),
+    [
+        (TRAIN | {"disordered": 1}, r"sequences: an event must come before its target.*last_time=2020-01-03.*u\|train\|0"),
+        (TRAIN | {"last": at(4, 1)}, r"must not be later than the last target.*last_time=2020-01-04 01"),
+        (TRAIN | {"target": at(21)}, r"a target must lie in the days of the run.*target_time=2020-01-21"),
+        (TRAIN | {"target": at(5)}, r"train must come before valid_from=2020-01-05.*target_time=2020-01-05"),
+        (VALID | {"first": at(4, 23)}, r"valid must not come before valid_from.*first_target_time=2020-01-04 23"),
+        (VALID | {"target": at(8)}, r"train and valid must come before test_from.*target_time=2020-01-08"),
+        (TEST | {"first": at(7)}, r"test must not come before test_from=2020-01-08.*first_target_time=2020-01-07"),
+    ],
+)
+def test_an_example_that_breaks_a_rule_is_named(spark, leak, message):
+    with pytest.raises(LeakageError, match=message):
+        check_examples(_examples(spark, leak), GLOBAL_TIME, start_of(AS_OF))
+
+
+def test_a_training_target_after_the_users_validation_is_found(spark):
+    examples = _examples(spark, TRAIN | {"target": at(7)}, VALID)
+    with pytest.raises(LeakageError, match=r"train target must not be later than valid.*newest_train=2020-01-07.*user_id=u"):
+        check_examples(examples, Split(), start_of(AS_OF))
+
+
+def test_an_event_in_two_splits_is_found(spark):
+    events = spark.createDataFrame(
+        [("a", "train", at(1)), ("b", "train", at(2)), ("b", "test", at(9))],
+        "event_id string, split string, event_time timestamp",
+    )
+    check_events(events.where("event_id = 'a'"))
+    with pytest.raises(LeakageError, match=r"events: an event must be in one split only.*at=2020-01-09.*event_id=b"):
+        check_events(events)
+
+
+def test_statistics_fitted_after_the_training_period_are_found(spark):
+    rows = [("items", "price", "", "mean", 1.0, None, None), ("sequences", "value", "", "mean", 1.0, None, at(5))]
+    statistics = spark.createDataFrame(rows, STATISTICS.schema)
+    check_statistics(statistics, start_of(dt.date(2020, 1, 5)))
+    with pytest.raises(LeakageError, match=r"statistics: .*fitted_until=2020-01-05.*sequences\.value\.mean"):
+        check_statistics(statistics, start_of(dt.date(2020, 1, 5)) - 1)
+
+
+@pytest.fixture(scope="module")
+def features(spark):
+    events = events_frame(spark, random_events(seed=2, users=5, items=4, events=80, days=20))
+    items = items_frame(spark, {})
+    tiles = day_tiles(events, items, "user", FeaturesConfig(user=DECLARED))
+    rows = trailing_features(tiles, every_key(tiles, "user", AS_OF), "user", DECLARED)
+    return rows.cache(), events.cache(), items
+
+
+def _check(rows, events, items, declared=DECLARED):
+    check_features(rows, events, items, "user", FeaturesConfig(user=declared))
+
+
+def test_features_of_whole_days_before_pass(features):
+    _check(*features)
+
+
+def test_a_feature_row_that_holds_its_own_day_is_found(features):
+    rows, *sources = features
+    leaky = rows.withColumn("events_count_30d", F.col("events_count_30d") + (F.col("date") == "2020-01-10").cast("int"))
+    with pytest.raises(LeakageError, match=r"user_features: events_count_30d .*user_id=u\d at 2020-01-10 holds"):
+        _check(leaky, *sources)
+
+
+@pytest.mark.parametrize("feature", DECLARED, ids=lambda f: f.operation)
+def test_a_window_that_ends_a_day_too_late_is_found_in_every_operation(features, feature):
+    rows, *sources = features
+    with pytest.raises(
+        LeakageError, match=rf"user_features: \w+_{feature.operation}_\d+d must hold whole days before date alone"
+    ):
+        _check(rows.withColumn("date", F.date_sub("date", 1)), *sources, declared=(feature,))
+
+
+def test_a_feature_whose_code_reads_the_future_is_found(features, monkeypatch):
+    """The build and the guard share the code of columns; here it gives every event the value of the user's next one."""
+
+    def with_next_value(events, *_):
+        user = Window.partitionBy("user_id").orderBy("event_time", "tie_order")
+        return events.withColumn("value", F.lead("value").over(user))
+
+    declared, (_, events, items) = (Feature(max="value", days=(30,)),), features
+    monkeypatch.setattr("features.trailing.tiles.with_event_columns", with_next_value)
+    monkeypatch.setattr("features.trailing.leakage.with_event_columns", with_next_value)
+    tiles = day_tiles(events, items, "user", FeaturesConfig(user=declared))
+    rows = trailing_features(tiles, every_key(tiles, "user", AS_OF), "user", declared)
+    with pytest.raises(LeakageError, match=r"value_max_30d must hold whole days before date alone.*hold 1\.0E12"):
+        _check(rows, events, items, declared)
+
+
+def test_a_category_that_sees_its_own_day_is_found(spark):
+    events = events_frame(spark, random_events(seed=2, users=5, items=4, events=80, days=20))
+    items = items_frame(spark, {f"i{n}": {"categories": ["a", "b"][: n + 1]} for n in range(3)})
+    config = FeaturesConfig(category=(Feature(smoothed_mean="value", smoothing=2, prior=3, days=(30,)),))
+    tiles = day_tiles(events, items, "category", config)
+    rows = trailing_features(tiles, every_key(tiles, "category", AS_OF), "category", config.category)
+    check_features(rows, events, items, "category", config)
+    with pytest.raises(LeakageError, match=r"category_features: value_smoothed_mean_30d must .*category_id=[ab] at"):
+        check_features(rows.withColumn("date", F.date_sub("date", 1)), events, items, "category", config)
+
+
+def test_a_sketch_may_differ_by_its_error_where_events_lie_in_other_partitions(spark):
+    events = (
+        events_frame(spark, [Event("u", "", at(1))])
+        .drop("item_id")
+        .crossJoin(spark.range(20_000).select(F.concat(F.lit("i"), "id").alias("item_id"), F.col("id").alias("n")))
+    )
+    events = events.withColumns({"event_id": F.col("item_id"), "tie_order": F.col("n").cast("int")}).drop("n").cache()
+    config = FeaturesConfig(user=(Feature(distinct_sketch="item_id", days=(30,)),))
+    stored = []
+    for partitions in (1, 8):
+        tiles = day_tiles(events.repartition(partitions), items_frame(spark, {}), "user", config)
+        rows = trailing_features(tiles, every_key(tiles, "user", AS_OF), "user", config.user)
+        check_features(rows, events.coalesce(1), items_frame(spark, {}), "user", config)
+        stored.append(rows.where(F.col("date") == AS_OF).head()["item_id_distinct_sketch_30d"])
+    assert stored[0] != stored[1]
+    assert stored == pytest.approx([20_000] * 2, rel=Feature(distinct_sketch="item_id").how.tolerance)
+
+
+def test_without_features_there_is_nothing_to_find(features):
+    rows, *sources = features
+    _check(rows.select("user_id", "date"), *sources, declared=())
