@@ -1,11 +1,15 @@
 """The README's snippets run as they stand, on the tables of a small run."""
 
 import re
+import typing
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 from pyspark.sql import SparkSession
 
+from jobs.runtime import config
 from jobs.runtime.config import load
 from tests.scenario import ROOT, Scenario
 
@@ -41,3 +45,22 @@ def test_the_readme_names_every_exit_code_and_job() -> None:
         assert f"| {code} |" in README
     for job in (ROOT / "jobs").glob("[a-z]*.py"):
         assert job.stem in README
+
+
+def _keys(section: type[BaseModel]) -> Iterator[str]:
+    """The names of the keys of a section and of all sections in it, as they are written in a scenario."""
+    for name, field in section.model_fields.items():
+        yield field.alias or name
+        parts = [field.annotation]
+        while parts:
+            part = parts.pop()
+            parts += typing.get_args(part)
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                yield from _keys(part)
+
+
+def test_every_key_of_a_scenario_is_told_in_the_documentation() -> None:
+    pages = [page for page in (ROOT / "docs").glob("*.md") if page.stem != "benchmarks"]
+    text = "\n".join([README, *(page.read_text(encoding="utf-8") for page in pages)])
+    told = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`\n]+)`", text)))) | set(re.findall(r"(\w+):", text))
+    assert set(_keys(config.Scenario)) - told == set()
