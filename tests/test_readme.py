@@ -3,12 +3,16 @@
 import re
 import typing
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 from pyspark.sql import SparkSession
 
+from features.tables import all_tables
+from features.trailing.config import FeaturesConfig
+from jobs.run_pipeline import STEPS
 from jobs.runtime import config
 from jobs.runtime.config import load
 from tests.scenario import ROOT, Scenario
@@ -64,3 +68,12 @@ def test_every_key_of_a_scenario_is_told_in_the_documentation() -> None:
     text = "\n".join([README, *(page.read_text(encoding="utf-8") for page in pages)])
     told = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`\n]+)`", text)))) | set(re.findall(r"(\w+):", text))
     assert set(_keys(config.Scenario)) - told == set()
+
+
+def test_every_table_stands_in_the_documentation_with_its_key_its_partitions_and_its_job() -> None:
+    page = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
+    jobs = [*STEPS, replace(STEPS[0], name="every job", writes=("runs",))]
+    for table in all_tables(FeaturesConfig()).values():
+        writers = ", ".join(job.name for job in jobs if table.name in job.writes)
+        keys, partitions = ", ".join(table.keys), ", ".join(table.partitions) or "–"
+        assert f"| `{table.name}` | {keys} | {partitions} | {writers} |" in page
