@@ -88,7 +88,7 @@ class TrainingConfig(Section):
     warmup_steps: NonNegativeInt = 100
     weight_decay: NonNegativeFloat = 0.0
     clip_norm: PositiveFloat = 1.0
-    average: Rate = 0.995  # decay of the moving average of the weights, which is what is exported; 0: none
+    average: Rate = 0.995  # decay of the moving average of the weights that is exported, less in the first steps; 0: none
     rank_seen: bool | None = None  # whether validation also ranks what a user has seen; null: if scoring recommends it
     keep_by: Literal["ranking", "value"] = "ranking"  # the best weights rank validation best, or tell its values best
     patience: PositiveInt = 10  # epochs without better weights before training ends

@@ -1,4 +1,9 @@
-"""The optimiser: AdamW over all weights at once, and the moving average of the weights."""
+"""The optimiser: AdamW over all weights at once, and the moving average of the weights.
+
+The average moves with a decay of min(average, (1 + n) / (10 + n)) after n steps, so that it never is that of a start which a
+short run would not forget.
+Reference: `num_updates` of https://www.tensorflow.org/api_docs/python/tf/train/ExponentialMovingAverage
+"""
 
 from __future__ import annotations
 
@@ -49,13 +54,11 @@ class Optimizer:
             self._groups["others" if NOT_DECAYED.search(weight.name) else "decayed"].append(number)
         flat = self._flat([tf.reshape(w.value, [-1]) for w in self._weights])
         self._variables = [keras.Variable(v, name=name) for name, v in zip(self._groups, flat, strict=True)]
+        self._average = config.average
+        # Keras' own average never forgets the random start in a run of a few hundred steps, so it is kept here.
+        self._averages = [keras.Variable(v.value, trainable=False) for v in self._variables if config.average]
         self._adam = keras.optimizers.AdamW(
-            learning_rate(config, steps),
-            weight_decay=config.weight_decay,
-            global_clipnorm=config.clip_norm,
-            use_ema=config.average > 0,
-            ema_momentum=config.average or 0.99,
-            ema_overwrite_frequency=None,
+            learning_rate(config, steps), weight_decay=config.weight_decay, global_clipnorm=config.clip_norm
         )
         self._adam.exclude_from_weight_decay(var_names=["others"])
         self._adam.build(self._variables)
@@ -68,32 +71,32 @@ class Optimizer:
     @property
     def state(self) -> list[tf.Variable]:
         """All that a later step depends on, the weights included; `restored` is to be called after it is set."""
-        return [v.value for v in (*self._variables, *self._adam.variables)]
+        return [v.value for v in (*self._variables, *self._averages, *self._adam.variables)]
 
     def restored(self) -> None:
         """Sets the model's weights to those of the state."""
-        assign(self._weights, self._whole())
+        assign(self._weights, self._whole(self._variables))
 
     def step(self, gradients: tf.Tensor) -> None:
         """One step; gradients are flat, (n,) float32, weight by weight in the order in which those were given."""
+        done = tf.cast(self.iterations, tf.float32)
         self._adam.apply(self._flat(tf.split(gradients, self._sizes)), self._variables)
+        new = 1.0 - tf.minimum(self._average, (1.0 + done) / (10.0 + done))  # what a step counts for: most of it at first
+        for average, variable in zip(self._averages, self._variables, strict=False):
+            average.assign_add(new * (variable.value - average.value))
         self.restored()
 
     def averages(self) -> list[tf.Tensor]:
         """The moving average of each weight, or the weight where none is kept; training goes on undisturbed."""
-        training = [tf.identity(v.value) for v in self._variables]
-        self._adam.finalize_variable_values(self._variables)  # does nothing without an average
-        averages = self._whole()
-        assign(self._variables, training)
-        return averages
+        return self._whole(self._averages or self._variables)
 
     def _flat(self, parts: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Flat tensors of every weight to one of each group."""
         return [tf.concat([parts[i] for i in group], axis=0) for group in self._groups.values()]
 
-    def _whole(self) -> list[tf.Tensor]:
-        """The weights as they are trained, in their shapes."""
+    def _whole(self, flat: Sequence[keras.Variable]) -> list[tf.Tensor]:
+        """The flat variable of each group as the weights in it, in their shapes."""
         whole = dict[int, tf.Tensor]()
-        for group, variable in zip(self._groups.values(), self._variables, strict=True):
+        for group, variable in zip(self._groups.values(), flat, strict=True):
             whole |= zip(group, tf.split(variable.value, [self._sizes[i] for i in group]), strict=True)
         return [tf.reshape(whole[i], w.shape) for i, w in enumerate(self._weights)]
