@@ -36,10 +36,20 @@ from models.stream.delta_log import TableFile, training_files
 from models.stream.file_plan import plan_epoch
 
 ROOT = Path(__file__).resolve().parent.parent
-PEERS = {"torch": ("torch SASRec", 3.0), "replay": ("RePlay SasRec", 5.0)}  # by option: who it is, and the ratio to reach
+# By name: the option that has its interpreter, who it is, and the ratio to reach.
+PEERS = {
+    "torch": ("torch", "torch SASRec", 3.0),
+    "torch_fused": ("torch", "torch SASRec, fused attention without dropout", 3.0),
+    "replay": ("replay", "RePlay SasRec", 5.0),
+}
 BEFORE = ("clean_events", "build_features", "profile_features", "build_sequences")
 PARTS = ("steps", "workers", "stream")
 BLOCKS = {"model.encoder_layers": 1, "model.decoder_layers": 1}  # two blocks, as the peer has
+# Without what SASRec has not, but for the request's own attention and what is read of items and users.
+PLAIN = (
+    *("model.convolution=1", "model.relative_positions=false", "model.positions=learned", "model.gates=false"),
+    *("model.activation=relu", "model.transitions=false", "model.item_values=false", "training.loss.value=0"),
+)
 COLUMNS = [i.name for i in (*HISTORY, *TARGETS)]
 
 
@@ -68,24 +78,27 @@ def trained(config: str, sets: Sequence[str], epochs: int, workers: int, lanes: 
 
 def steps(config: str, sets: Sequence[str], files: Sequence[TableFile], epochs: int, interpreters: Mapping[str, str]) -> None:
     """Args:
-    interpreters: of the peers that are there, by key of PEERS.
+    interpreters: by option, those that are there.
     """
     cores = sorted(os.sched_getaffinity(0))
     last = trained(config, sets, epochs, 1, 1, cores)
+    plain = trained(config, [*sets, *PLAIN], epochs, 1, 1, cores)
     positions, seconds = last["positions_per_second"] * last["seconds"], last["seconds"]
     ours = {
         "in steps": last["positions_per_second"],
         "in epochs, validation of ours included": positions / (seconds + last["validation_seconds"]),
+        "in steps, without what SASRec has not": plain["positions_per_second"],
     }
     with tempfile.TemporaryDirectory() as folder:
         if interpreters:
             prepare(Path(folder), files, load(config, sets), len(cores), epochs)
-        theirs = {kind: positions / min(in_peer(kind, Path(folder), python)) for kind, python in interpreters.items()}
+        there = {name: option for name, (option, _, _) in PEERS.items() if option in interpreters}
+        theirs = {name: positions / min(in_peer(name, Path(folder), interpreters[o])) for name, o in there.items()}
     for name, rate in ours.items():
         if not theirs:
             figure(f"target positions a second {name}", rate, "1/s", 0)
-        for kind, peer in theirs.items():
-            who, goal = PEERS[kind]
+        for name_of_peer, peer in theirs.items():
+            _, who, goal = PEERS[name_of_peer]
             figure(f"target positions a second {name}", rate, "1/s", goal, who, peer, rate / peer)
     figure("share of the time that training waits for data", last["share_waiting_for_data"], "share", 0.02)
 
@@ -106,9 +119,11 @@ def prepare(folder: Path, files: Sequence[TableFile], scenario: Scenario, thread
     (folder / "settings.json").write_text(json.dumps(given))
 
 
-def in_peer(kind: str, folder: Path, python: str) -> list[float]:
+def in_peer(name: str, folder: Path, python: str) -> list[float]:
     """Seconds of each epoch of the peer on what was prepared."""
-    script = ROOT / "scripts" / f"bench_training_{kind}.py"
+    settings = folder / "settings.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "fused": name == "torch_fused"}))
+    script = ROOT / "scripts" / f"bench_training_{PEERS[name][0]}.py"
     command = [python, str(script), str(folder / "examples.npz"), str(folder / "settings.json")]
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
@@ -167,7 +182,8 @@ def main() -> None:
         run_job(job, given.config, given.sets, sorted(os.sched_getaffinity(0)))
     files = training_files(path, DeltaTable(path).version())
     if "steps" in given.only:
-        steps(given.config, given.sets, files, given.epochs, {k: getattr(given, k) for k in PEERS if getattr(given, k)})
+        interpreters = {option: python for option, _, _ in PEERS.values() if (python := getattr(given, option))}
+        steps(given.config, given.sets, files, given.epochs, interpreters)
     if "workers" in given.only:
         workers(given.config, given.sets, given.epochs)
     if "stream" in given.only:
