@@ -56,7 +56,7 @@ class Optimizer:
         self._variables = [keras.Variable(v, name=name) for name, v in zip(self._groups, flat, strict=True)]
         self._average = config.average
         # Keras' own average never forgets the random start in a run of a few hundred steps, so it is kept here.
-        self._averages = [keras.Variable(v.value, trainable=False) for v in self._variables if config.average]
+        self._averages = [keras.Variable(tf.identity(v.value), trainable=False) for v in self._variables if config.average]
         self._adam = keras.optimizers.AdamW(
             learning_rate(config, steps), weight_decay=config.weight_decay, global_clipnorm=config.clip_norm
         )
