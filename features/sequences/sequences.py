@@ -33,7 +33,8 @@ def _in_windows(events: DataFrame, max_length: int) -> DataFrame:
     """One row per step and example that holds it: `example_split`, `window` (0 is the newest) and `weight`.
 
     The targets of a split are cut from the newest backwards into windows of `max_length`; the oldest one is filled up with
-    older events, whose targets belong to another split and weigh nothing.
+    older events, whose targets belong to another split and weigh nothing. Of events 1 to 7 under leave-one-out and windows of
+    three, training has the targets 3, 4, 5 and, in its older window, 2; test has 5, 6, 7, of which only 7 weighs.
     """
     user, target = Window.partitionBy("user_id"), F.col("position") + 1
     memberships = []
@@ -41,17 +42,15 @@ def _in_windows(events: DataFrame, max_length: int) -> DataFrame:
         targets = F.when((F.col("split") == split) & (F.col("position") > 0), F.col("position"))
         newest, oldest = F.max(targets).over(user), F.min(targets).over(user)
         window = F.floor((newest - target) / max_length).cast("int")
-        kept = (target <= newest) & (window <= F.floor((newest - oldest) / max_length))
+        last_window = F.floor((newest - oldest) / max_length)
+        kept = (target <= newest) & (window <= last_window)
         memberships.append(F.struct(F.lit(split).alias("example_split"), window.alias("window"), kept.alias("kept")))
     split_of_target = F.lead("split").over(Window.partitionBy("user_id").orderBy("position"))
     rows = events.withColumns({"memberships": F.array(*memberships), "target_split": split_of_target})
-    return (
-        rows.select("*", F.inline("memberships"))
-        .where("kept")
-        .withColumn("weight", (F.col("target_split") == F.col("example_split")).cast("float"))
-        .withColumn("weight", F.coalesce("weight", F.lit(0.0).cast("float")))
-        .withColumn("target_value_weight", F.col("weight") * F.col("target_valued"))
-    )
+    rows = rows.select("*", F.inline("memberships")).where("kept")
+    # Not true also where there is no target.
+    rows = rows.withColumn("weight", F.col("target_split").eqNullSafe(F.col("example_split")).cast("float"))
+    return rows.withColumn("target_value_weight", F.col("weight") * F.col("target_valued"))
 
 
 def training_examples(

@@ -87,28 +87,35 @@ def _judge_part(
     targets, weights = matrix(part["targets"]), matrix(part["weights"])
     past, target_at = ragged(part["history"]), ragged(part["target_at"])
     for block, states in scorer.states(rows, events):
-        row, place = np.nonzero(weights[block] > 0)
-        at, found = _places_in_history(past, target_at, block[row], place, targets)
-        requests = Requests(
-            states[row, place], targets[block[row], place], [past[r][:p] for r, p in zip(block[row], at, strict=True)]
-        )
-        last, items = last_items(rows["item_ids"], block[row], place), len(scorer.items)
-        rankers = {
-            OURS: scorer.scores(requests.users, last),
-            NEIGHBOURS: alike.neighbour_scores(requests.seen),
-            CHAIN: scorer.exported.transitions.alone(last, items),
-        }
-        judgements = {name: judge(*popularity(requests, events_of), k) for name, events_of in counts.items()}
-        for name, scores in rankers.items():
-            judgements[name] = judge_scores(scores, items, requests.targets, requests.seen, k)
-        for name, result in judgements.items():
-            yield from _numbers(split, name, user_ids[block[row]], found, result)
-        valued = (matrix(part["target_value_weights"])[block[row], place] > 0) & (requests.targets >= FIRST)
-        actual = matrix(part["target_values"])[block[row], place][valued]
-        before = zip(block[row][valued], place[valued] + 1, strict=True)
-        pasts = [(rows["item_ids"][r, :p], rows["values"][r, :p]) for r, p in before]
-        errors = _value_errors(scorer, requests.users[valued], requests.targets[valued], pasts, actual)
-        yield _batch(split, OURS, False, user_id=user_ids[block[row]][valued], error=errors)
+        within, place = np.nonzero(weights[block] > 0)
+        row, users = block[within], states[within, place]
+        at, found = _places_in_history(past, target_at, row, place, targets)
+        requests = Requests(users, targets[row, place], [past[r][:p] for r, p in zip(row, at, strict=True)])
+        last = last_items(rows["item_ids"], row, place)
+        for name, judgement in _judgements(requests, last, scorer, alike, counts, k).items():
+            yield from _numbers(split, name, user_ids[row], found, judgement)
+        valued = (matrix(part["target_value_weights"])[row, place] > 0) & (requests.targets >= FIRST)
+        row, place = row[valued], place[valued]
+        pasts = [(rows["item_ids"][r, :p], rows["values"][r, :p]) for r, p in zip(row, place + 1, strict=True)]
+        actual = matrix(part["target_values"])[row, place]
+        errors = _value_errors(scorer, users[valued], requests.targets[valued], pasts, actual)
+        yield _batch(split, OURS, False, user_id=user_ids[row], error=errors)
+
+
+def _judgements(
+    requests: Requests, last: np.ndarray, scorer: Scorer, alike: Likeness, counts: Mapping[str, np.ndarray], k: int
+) -> dict[str, Judged]:
+    """By the name of each ranker. `last`: (n, events) the items before each request, as transitions read them."""
+    items = len(scorer.items)
+    judgements = {name: judge(*popularity(requests, events), k) for name, events in counts.items()}
+    rankers = {
+        OURS: scorer.scores(requests.users, last),
+        NEIGHBOURS: alike.neighbour_scores(requests.seen),
+        CHAIN: scorer.exported.transitions.alone(last, items),
+    }
+    for name, scores in rankers.items():
+        judgements[name] = judge_scores(scores, items, requests.targets, requests.seen, k)
+    return judgements
 
 
 def _value_errors(
