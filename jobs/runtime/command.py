@@ -46,6 +46,8 @@ def run_command(
         return failed(log, error)
     try:
         return execute(spark, config, given)
+    except Exception as error:
+        return failed(log, error)
     finally:
         if running is None:
             spark.stop()
