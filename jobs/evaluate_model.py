@@ -42,14 +42,14 @@ from jobs.evaluation.judging import (
     metric_sums,
     value_errors,
 )
-from jobs.evaluation.report import headline_cutoff, render
+from jobs.evaluation.report import render
 from jobs.evaluation.report_data import collect
 from jobs.runtime.files import write_text
 from jobs.runtime.job import Job, Run
 from jobs.runtime.shipping import ship
 from jobs.runtime.trained import Catalogue, Trained, as_trained, catalogue, likeness, newest_model
 from jobs.runtime.warehouse import equals
-from models.evaluation import estimate_of
+from models.evaluation import estimate_of, headline_cutoff
 from models.inputs import FIRST
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,6 +83,11 @@ def _places(scores: Scores, size: int, k: int, seen: Sequence[np.ndarray]) -> np
 def metric_keys(cutoffs: Sequence[int]) -> list[tuple[str, int]]:
     """Every (metric, k) that is taken of ranks; k = 0 is no cutoff."""
     return [(name, k) for name in ("hr", "recall", "precision", "ndcg", "mrr") for k in cutoffs] + [("mrr", 0), ("accuracy", 0)]
+
+
+def headline_cutoff(cutoffs: Iterable[int]) -> int:
+    """The cutoff that is told first: 10, or the largest where 10 is none."""
+    return 10 if 10 in (given := set(cutoffs)) else max(given)
 
 
 def user_sums(ranks_of_users: Sequence[np.ndarray], metric: str, k: int) -> np.ndarray:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from markupsafe import Markup
 
 from jobs.evaluation.charts import by_cutoff
 from jobs.evaluation.judging import OURS, POPULARITY
 from jobs.evaluation.report_data import Comparison, Report, Section
 from jobs.pages import render as pages
+from models.evaluation import headline_cutoff
 
 _PLOTTED = {"ndcg": "NDCG", "hr": "Hit rate", "coverage": "Coverage of the catalogue"}
 _NAMES = {
@@ -36,11 +35,6 @@ def render(report: Report) -> str:
 def _charts(section: Section) -> list[Markup]:
     series = {title: section.series(metric) for metric, title in _PLOTTED.items()}
     return [Markup(by_cutoff(title, lines)) for title, lines in series.items() if lines]  # noqa: S704  # drawn by us
-
-
-def headline_cutoff(cutoffs: Iterable[int]) -> int:
-    """The cutoff that is told first: 10, or the largest where 10 is none."""
-    return 10 if 10 in (given := set(cutoffs)) else max(given)
 
 
 def _headline(section: Section) -> dict[str, Comparison | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -13,21 +14,31 @@ from features.tables import ITEMS, METRICS, MODELS, RECOMMENDATIONS, RUNS
 from jobs.runtime.config import Scenario
 from jobs.runtime.trained import newest_row
 from jobs.runtime.warehouse import Warehouse
+from models.evaluation import headline_cutoff
+
+_OURS = "lakeformer"  # as `metrics` names it
+_SPLITS = {"test": "Test split", "valid": "Validation split"}
 
 
 def print_summary(spark: SparkSession, config: Scenario, jobs: Sequence[str]) -> None:
-    """Prints the last good run of each of `jobs`, the newest model beside popularity, and some recommendations."""
+    """Prints the last good run of each of `jobs`, the scenario's model beside the others, and some recommendations."""
     warehouse = Warehouse(spark, config.warehouse, config.catalog)
-    # A terminal's width where there is one; a log keeps whole lines.
-    console = Console(soft_wrap=True) if Console().is_terminal else Console(width=120)
+    console = _console()
     console.print(_steps(warehouse.read(RUNS), jobs))
-    model = newest_row(warehouse.read(MODELS))
+    model = newest_row(warehouse.read(MODELS), config.scoring.model_id)
     if model is None:
         return
-    of_model = warehouse.read(METRICS).where(F.col("model_id") == model["model_id"])
-    console.print(_quality(of_model, config.scoring.leaves_out_seen))
-    console.print(_recommendations(warehouse.read(RECOMMENDATIONS), warehouse.read(ITEMS)))
+    metrics, shown = (warehouse.read(t).where(F.col("model_id") == model["model_id"]) for t in (METRICS, RECOMMENDATIONS))
+    for grid in (_quality(metrics, config.scoring.leaves_out_seen), _recommendations(shown, warehouse.read(ITEMS))):
+        if grid.row_count:  # a model may have been trained and not judged
+            console.print(grid)
     console.print(f"tables: {warehouse.root}\nreport: {warehouse.root}/_reports/{model['model_id']}/report.html")
+
+
+def _console() -> Console:
+    """As wide as a terminal, where there is one; a log keeps whole lines. Titles and paths are no markup of ours."""
+    width: dict[str, Any] = {"soft_wrap": True} if Console().is_terminal else {"width": 120}
+    return Console(markup=False, emoji=False, **width)
 
 
 def _grid(title: str, *columns: str) -> Grid:
@@ -55,29 +66,33 @@ def _steps(runs: DataFrame, jobs: Sequence[str]) -> Grid:
 
 
 def _quality(metrics: DataFrame, masked: bool) -> Grid:
-    at_10 = metrics.where("split = 'test' AND k = 10 AND metric IN ('hr', 'ndcg', 'coverage')")
-    shown = at_10.where(F.col("masked") == masked)
-    values = {(r["metric"], r["model"]): r["value"] for r in shown.collect()}
-    models = sorted({model for _, model in values}, key=lambda m: (m != "lakeformer", m))
-    ranked = "own history left out" if masked else "all items ranked"
-    grid = _grid(f"Test split, {ranked}, at 10", "metric", *models, "to the best other")
-    for metric in ("ndcg", "hr", "coverage"):
-        found = [values.get((metric, model)) for model in models]
-        ours, *others = found
-        best = max((v for v in others if v is not None), default=None)
+    """The test split, or validation where no row is in it, at the cutoff that is told first."""
+    shown = metrics.where("k > 0 AND metric IN ('hr', 'ndcg', 'coverage')").where(F.col("masked") == masked).collect()
+    split = "test" if any(row["split"] == "test" for row in shown) else "valid"
+    k = headline_cutoff([row["k"] for row in shown] or [0])
+    values = {(r["metric"], r["model"]): r["value"] for r in shown if (r["split"], r["k"]) == (split, k)}
+    others = sorted({model for _, model in values} - {_OURS})
+    title = f"{_SPLITS[split]}, {'own history left out' if masked else 'all items ranked'}, at {k}"
+    grid = _grid(title, "metric", _OURS, *others, "to the best other")
+    for metric in ("ndcg", "hr", "coverage") if values else ():
+        ours, *theirs = (values.get((metric, model)) for model in (_OURS, *others))
+        best = max((v for v in theirs if v is not None), default=None)
         ratio = f"{ours / best:.2f}" if ours and best else ""
-        grid.add_row(metric, *("" if v is None else f"{v:.4f}" for v in found), ratio)
+        grid.add_row(metric, *("" if v is None else f"{v:.4f}" for v in (ours, *theirs)), ratio)
     return grid
 
 
 def _recommendations(recommendations: DataFrame, items: DataFrame) -> Grid:
+    """Those as of the newest day."""
     grid = _grid("Some recommendations", "user", "rank", "item", "score", "source", "because of")
     named = items.select("item_id", F.coalesce("title", "item_id").alias("item"))
     because = named.select(F.col("item_id").alias("because_item_id"), F.col("item").alias("because"))
+    day = recommendations.agg(F.max("date").alias("date"))
+    newest = recommendations.join(F.broadcast(day), "date", "left_semi")
     # The first user by id of each source, so that a run prints the same again.
-    users = recommendations.groupBy("source").agg(F.min("user_id").alias("user_id"))
+    users = newest.groupBy("source").agg(F.min("user_id").alias("user_id"))
     rows = (
-        recommendations.where("rank <= 3").join(F.broadcast(users), ["source", "user_id"]).join(named, "item_id", "left")
+        newest.where("rank <= 3").join(F.broadcast(users), ["source", "user_id"]).join(named, "item_id", "left")
         .join(because, "because_item_id", "left")
         .select("user_id", "rank", F.coalesce("item", "item_id").alias("item"), "score", "source", "because")
         .orderBy("source", "user_id", "rank").collect()

@@ -74,11 +74,7 @@ def newest_model(run: Run) -> Trained:
         ContractError: it reads other inputs than the scenario's.
     """
     wanted = run.config.scoring.model_id
-    models = run.read("models") if run.exists("models") else None
-    row = None
-    if models is not None:
-        chosen = models if wanted is None else models.where(F.col("model_id") == wanted)
-        row = newest_row(chosen)
+    row = newest_row(run.read("models"), wanted) if run.exists("models") else None
     if row is None:
         which = "holds no model" if wanted is None else f"holds no model {wanted}"
         raise NoInputError(f"models: the warehouse {which}. Run train_model first.")
@@ -89,9 +85,10 @@ def newest_model(run: Run) -> Trained:
     return trained
 
 
-def newest_row(models: DataFrame) -> Row | None:
-    """The row of the model that was trained last; None: there is none."""
-    return models.orderBy(F.desc("created_at"), "model_id").head()
+def newest_row(models: DataFrame, model_id: str | None = None) -> Row | None:
+    """The row of the model that is named, or else of the one that was trained last; None: there is none."""
+    chosen = models if model_id is None else models.where(F.col("model_id") == model_id)
+    return chosen.orderBy(F.desc("created_at"), "model_id").head()
 
 
 def _local(run: Run, export_path: str) -> Path:

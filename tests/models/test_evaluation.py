@@ -7,7 +7,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from models.evaluation import NEVER, Requests, estimate_of, judge, metric_keys, popularity, user_sums
+from models.evaluation import NEVER, Requests, estimate_of, headline_cutoff, judge, metric_keys, popularity, user_sums
 from models.inputs import FIRST
 from models.ranking import METRICS
 
@@ -75,3 +75,8 @@ def test_sums_of_parts_are_the_sums_of_all() -> None:
 def test_one_user_has_no_interval() -> None:
     found = estimate_of(user_sums([np.array([0.0])], "hr", FIRST))
     assert found.value == 1 and np.isnan([found.low, found.high]).all()
+
+
+@pytest.mark.parametrize(("cutoffs", "told"), [((5, 10, 20), 10), ((1, 5), 5)])
+def test_ten_is_told_first_or_the_largest(cutoffs: tuple[int, ...], told: int) -> None:
+    assert headline_cutoff(cutoffs) == told

@@ -7,10 +7,8 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
-import pytest
-
 from jobs.evaluation.charts import Point, by_cutoff
-from jobs.evaluation.report import headline_cutoff, render
+from jobs.evaluation.report import render
 from jobs.evaluation.report_data import Comparison, Report, Section
 from jobs.evaluation.showcase import Example
 
@@ -86,11 +84,6 @@ def test_a_chart_takes_its_colours_from_the_page_and_draws_the_same_twice() -> N
     svg = by_cutoff("NDCG", lines)
     assert svg == by_cutoff("NDCG", lines)
     assert "var(--ours)" in svg and "var(--theirs)" in svg and "#0" not in svg and "<metadata" not in svg
-
-
-@pytest.mark.parametrize(("cutoffs", "told"), [((5, 10, 20), 10), ((1, 5), 5)])
-def test_ten_is_told_first_or_the_largest(cutoffs: tuple[int, ...], told: int) -> None:
-    assert headline_cutoff(cutoffs) == told
 
 
 def test_the_template_is_package_data() -> None:
