@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
@@ -132,3 +142,10 @@ class EvaluationConfig(Section):
     cutoffs: tuple[PositiveInt, ...] = (5, 10, 20, 50)
     recent_days: PositiveInt = 30  # days at the end of the training period by which recent_popularity ranks
     report_users: NonNegativeInt = 5  # users whose recommendations the report shows
+
+    @field_validator("cutoffs")
+    @classmethod
+    def cutoffs_are_different(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value or len(set(value)) < len(value):
+            raise ValueError(f"cutoffs must be one or more, all different. Received {list(value)}.")
+        return value

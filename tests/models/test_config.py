@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from models.config import LossConfig, TrainingConfig
+from models.config import EvaluationConfig, LossConfig, TrainingConfig
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,9 @@ def test_losses_that_would_do_nothing_are_refused(settings, message):
 def test_the_best_weights_are_not_chosen_by_a_head_that_learns_nothing():
     with pytest.raises(ValidationError, match=r"keep_by: value needs a rating head that learns, loss.value above 0"):
         TrainingConfig.model_validate({"keep_by": "value", "loss": {"value": 0}})
+
+
+@pytest.mark.parametrize("cutoffs", [[], [10, 20, 10]])
+def test_cutoffs_are_one_or_more_and_all_different(cutoffs):
+    with pytest.raises(ValidationError, match="cutoffs must be one or more, all different"):
+        EvaluationConfig.model_validate({"cutoffs": cutoffs})
