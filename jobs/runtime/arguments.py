@@ -63,7 +63,7 @@ def parse(job: str, description: str, argv: Sequence[str] | None, options: Seque
     parser.add_argument("--config", required=True, metavar="FILE", help="the scenario, such as conf/sample.yaml")
     parser.add_argument("--date", type=_day, metavar="DAY", help="the one day of events that the run is about; default: all")
     parser.add_argument("--start", type=_day, metavar="DAY", help="first of several days")
-    parser.add_argument("--end", type=_day, metavar="DAY", help="last of several days")
+    parser.add_argument("--end", type=_day, metavar="DAY", help="last of several days, today in UTC at the latest")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="overrides one key: model.dim=32")
     parser.add_argument("--dry-run", action="store_true", help="checks configuration and inputs, prints the plan")
     parser.add_argument("--force", action="store_true", help="runs even where the same run already ended well")
@@ -79,6 +79,9 @@ def parse(job: str, description: str, argv: Sequence[str] | None, options: Seque
         raise ConfigError(f"{job}: --start and --end go together.")
     if start and end and start > end:
         raise ConfigError(f"{job}: --start must not be after --end. Received {start} and {end}.")
+    today = datetime.datetime.now(datetime.UTC).date()
+    if end and end > today:
+        raise ConfigError(f"{job}: the last day must not be after today, {today} in UTC. Received {end}.")
     return Arguments(
         config=given.config,
         overrides=tuple(given.set),
