@@ -16,7 +16,17 @@ from jobs.runtime.errors import ConfigError
 from jobs.runtime.log_relay import LogRelay, RelayAddress, RelayedLog
 from models.training.launch import Ended, WorkerProcess
 
-_TOO_FEW_SLOTS = "SPARK-24819"  # in the message of a barrier stage that needs more task slots than there are
+# What stands in the message of a barrier stage that Spark refuses, and what is to be done.
+_REFUSALS = {
+    "SPARK-24819": (
+        "training.workers must not exceed the task slots that are free at the same time. Received workers={workers}. "
+        "Give the session more cores or executors, or train with fewer workers."
+    ),
+    "SPARK-24942": (
+        "training must have its executors from the start, all workers being tasks of one barrier stage. Received "
+        "spark.dynamicAllocation.enabled=true. Submit with --conf spark.dynamicAllocation.enabled=false."
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,7 @@ def run_workers(spark: SparkSession, spec: str, workers: int, threads: int | Non
         spec: path of the run's spec, in a folder that every machine sees.
         fields: what every line of the log carries, such as run_id.
     Raises:
-        ConfigError: the cluster has fewer task slots than workers.
+        ConfigError: the cluster has fewer task slots than workers, or a number of executors that changes as it goes.
     """
     mark = Path(spec).with_name(f"failed-{uuid.uuid4().hex}")
     stage = spark.sparkContext.parallelize(range(workers), workers).barrier()
@@ -73,11 +83,10 @@ def run_workers(spark: SparkSession, spec: str, workers: int, threads: int | Non
         with LogRelay(spark.conf.get("spark.driver.host", "localhost") or "localhost") as relay:
             return stage.mapPartitions(_Task(spec, str(mark), threads, fields, relay.address)).collect()
     except Exception as error:
-        if _TOO_FEW_SLOTS in str(getattr(error, "java_exception", error)):
-            raise ConfigError(
-                f"training.workers must not exceed the task slots that are free at the same time. Received workers={workers}. "
-                "Give the session more cores or executors, or train with fewer workers."
-            ) from error
-        raise
+        text = str(getattr(error, "java_exception", error))
+        refusal = next((told for sign, told in _REFUSALS.items() if sign in text), None)
+        if refusal is None:
+            raise
+        raise ConfigError(refusal.format(workers=workers)) from error
     finally:
         mark.unlink(missing_ok=True)
