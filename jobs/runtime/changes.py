@@ -40,7 +40,8 @@ def changed_groups(rows: DataFrame, by: str, columns: Sequence[str]) -> DataFram
     Rows are compared by an exclusive or of their hashes and by their number, whatever the order.
     """
     types = {field.name: field for field in rows.schema.fields}
-    hashed = F.xxhash64(*[_hashable(types[name]) for name in columns])
+    # A hash passes over null, so that a value that moves to the next column would be no change.
+    hashed = F.xxhash64(*[c for name in columns for c in (F.col(name).isNull(), _hashable(types[name]))])
     sums = rows.groupBy(by).agg(F.bit_xor(hashed).alias("hash"), F.sum("sign").alias("rows"))
     return sums.where((F.col("hash") != 0) | (F.col("rows") != 0)).select(by)
 
