@@ -13,7 +13,7 @@ from jobs.evaluation.charts import Point
 from jobs.evaluation.judging import OURS, POPULARITY, MetricRow
 from jobs.evaluation.showcase import Example, examples_of
 from jobs.runtime.job import Run
-from jobs.runtime.trained import Catalogue, Trained
+from jobs.runtime.trained import Catalogue, Trained, trained_at
 from models.training.spec import GATE
 
 
@@ -82,7 +82,7 @@ def collect(run: Run, trained: Trained, listed: Catalogue, examples: DataFrame, 
         name=run.config.name,
         model_id=trained.model_id,
         card={
-            "trained": f"{row['created_at']:%Y-%m-%d %H:%M} UTC", "code": row["code_version"], "seed": str(row["seed"]),
+            "trained": f"{trained_at(row):%Y-%m-%d %H:%M} UTC", "code": row["code_version"], "seed": str(row["seed"]),
             "steps": f"{row['steps']:,}", "training rows": f"{row['rows']:,}",
             "items": f"{len(listed.item_ids) - 2:,}", **numbers,
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Container
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -81,7 +82,7 @@ def newest_model(run: Run) -> Trained:
     folder = _local(run, row["export_path"])
     trained = Trained(row["model_id"], folder, dict(row["inputs"]), Exported.load(folder))
     _check_inputs(run, trained)
-    run.log("model", model_id=trained.model_id, created_at=row["created_at"], inputs=trained.inputs)
+    run.log("model", model_id=trained.model_id, created_at=trained_at(row), inputs=trained.inputs)
     return trained
 
 
@@ -89,6 +90,12 @@ def newest_row(models: DataFrame, model_id: str | None = None) -> Row | None:
     """The row of the model that is named, or else of the one that was trained last; None: there is none."""
     chosen = models if model_id is None else models.where(F.col("model_id") == model_id)
     return chosen.orderBy(F.desc("created_at"), "model_id").head()
+
+
+def trained_at(row: Row) -> datetime.datetime:
+    """The `created_at` of a row of `models` in UTC; PySpark has turned it into a local time of this machine, without a zone."""
+    created: datetime.datetime = row["created_at"]
+    return created.astimezone(datetime.UTC)
 
 
 def _local(run: Run, export_path: str) -> Path:
