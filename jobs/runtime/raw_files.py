@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 
 from features.errors import ContractError, NoInputError
 from features.source.config import FileSource
+from jobs.runtime.files import hadoop_path
 
 DATE = "{date}"
 
@@ -60,12 +61,6 @@ def _matches(spark: SparkSession, pattern: str) -> list[tuple[str, int, int]]:
         for status, name in files
         if not re.search(r"(^|/)[_.]", name)
     ]
-
-
-def hadoop_path(spark: SparkSession, path: str) -> tuple[Any, Any]:
-    """The JVM's Path and FileSystem objects."""
-    hadoop = spark._jvm.org.apache.hadoop.fs.Path(path)  # type: ignore[union-attr]
-    return hadoop, hadoop.getFileSystem(spark._jsc.hadoopConfiguration())
 
 
 def common_folder(spark: SparkSession, path: str) -> str:

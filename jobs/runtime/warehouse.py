@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 from features.errors import ContractError, NoInputError
 from features.schema import Table, conform
 from jobs.runtime.errors import LOST_RACE, ConfigError, TransientError
+from jobs.runtime.files import hadoop_path
 
 _ROW_GROUP = "parquet.block.size"
 _ATTEMPTS = 5  # of a write that lost the race against another; what we write replaces, so trying again is safe
@@ -57,7 +58,8 @@ class Warehouse:
         self.spark = spark
         # An absolute path, since executors and other tools do not share our working directory.
         try:
-            qualified = self._file_system(root).makeQualified(self._hadoop_path(root)).toString()
+            path, system = hadoop_path(spark, root)
+            qualified = system.makeQualified(path).toString()
         except Exception as error:  # no such kind of file system, or it cannot be reached
             raise ConfigError(f"warehouse: must be a path that Spark can use. Received {root!r}: {_reason(error)}") from error
         self.root = qualified.removeprefix("file:").rstrip("/")
@@ -92,8 +94,8 @@ class Warehouse:
         """Raises ConfigError where the warehouse is no folder that we can write to."""
         probe = f"{self.root}/.write_probe"
         try:
-            system, path = self._file_system(probe), self._hadoop_path(probe)
-            system.mkdirs(self._hadoop_path(self.root))
+            path, system = hadoop_path(self.spark, probe)
+            system.mkdirs(path.getParent())
             system.create(path, True).close()
             system.delete(path, False)
         except Exception as error:
@@ -236,9 +238,9 @@ class Warehouse:
 
         Delta's history would start a Spark job and read many commits to tell it.
         """
-        path = f"{self.path(name)}/_delta_log/{version:020}.json"
+        path, system = hadoop_path(self.spark, f"{self.path(name)}/_delta_log/{version:020}.json")
         java = self.spark._jvm.java.io  # type: ignore[union-attr]
-        reader = java.BufferedReader(java.InputStreamReader(self._file_system(path).open(self._hadoop_path(path)), "UTF-8"))
+        reader = java.BufferedReader(java.InputStreamReader(system.open(path), "UTF-8"))
         try:
             for line in iter(reader.readLine, None):
                 action = json.loads(line)
@@ -247,9 +249,3 @@ class Warehouse:
         finally:
             reader.close()
         return {}
-
-    def _hadoop_path(self, path: str):  # type: ignore[no-untyped-def]  # objects of the JVM
-        return self.spark._jvm.org.apache.hadoop.fs.Path(path)  # type: ignore[union-attr]
-
-    def _file_system(self, path: str):  # type: ignore[no-untyped-def]
-        return self._hadoop_path(path).getFileSystem(self.spark._jsc.hadoopConfiguration())
