@@ -75,7 +75,7 @@ def build(run: Run) -> None:
 def _user_features(run: Run) -> tuple[str, ...]:
     """The features that the model sees: those of users that are one number, without what the selection has left out."""
     names = model_features(run.config.features.user)
-    if not run.exists("feature_selection"):
+    if not run.can_read("feature_selection"):
         return names
     dropped = run.read("feature_selection").where("table = 'user_features' AND NOT kept").select("feature").collect()
     return tuple(name for name in names if name not in {row["feature"] for row in dropped})

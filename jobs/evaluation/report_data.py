@@ -113,7 +113,7 @@ def _section(split: str, masked: bool, metrics: Sequence[MetricRow]) -> Section:
 
 
 def _refused(run: Run) -> dict[str, int]:
-    if not run.exists("quarantine"):
+    if not run.can_read("quarantine"):
         return {}
     reasons = run.read("quarantine").select("source", F.explode("reasons").alias("reason"))
     counted = reasons.groupBy("source", "reason").count().orderBy(F.desc("count"), "source", "reason").collect()
@@ -121,7 +121,7 @@ def _refused(run: Run) -> dict[str, int]:
 
 
 def _served(run: Run, trained: Trained) -> dict[str, int]:
-    if not run.exists("recommendations"):
+    if not run.can_read("recommendations"):
         return {}
     ours = run.read("recommendations").where((F.col("model_id") == trained.model_id) & (F.col("rank") == 1))
     newest = ours.agg(F.max("date")).collect()[0][0]

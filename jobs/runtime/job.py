@@ -118,7 +118,12 @@ class Run:
         return self.warehouse.path(name)
 
     def exists(self, name: str) -> bool:
+        """Whether the table is there now, for `newest`."""
         return self.warehouse.exists(name)
+
+    def can_read(self, name: str) -> bool:
+        """Whether this run has a version of the table, for `read`: one that was made after the run began it has not."""
+        return name in self.row.outputs or name in self.versions
 
     def version(self, name: str) -> int:
         """The version that this run reads; of a table that it has written, the one that it wrote."""

@@ -75,7 +75,7 @@ def newest_model(run: Run) -> Trained:
         ContractError: it reads other inputs than the scenario's.
     """
     wanted = run.config.scoring.model_id
-    row = newest_row(run.read("models"), wanted) if run.exists("models") else None
+    row = newest_row(run.read("models"), wanted) if run.can_read("models") else None
     if row is None:
         which = "holds no model" if wanted is None else f"holds no model {wanted}"
         raise NoInputError(f"models: the warehouse {which}. Run train_model first.")

@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from features.errors import ContractError, LeakageError, NoInputError
-from features.tables import ITEM_VOCABULARY, RUNS, USER_VOCABULARY
+from features.tables import ITEM_VOCABULARY, LABEL_VOCABULARY, RUNS, USER_VOCABULARY
 from jobs.runtime.errors import TransientError
 from jobs.runtime.job import Job, Run
 from jobs.runtime.warehouse import Warehouse
@@ -38,7 +38,9 @@ def call(warehouse: Warehouse, tmp_path: Path) -> Call:
     )
 
     def run(*argv: str, build: Callable[[Run], None] = copy_items) -> int:
-        job = Job("copy_items", build, reads=("item_vocabulary",), writes=("user_vocabulary",), sections=("clean",))
+        job = Job(
+            "copy_items", build, reads=("item_vocabulary", "label_vocabulary"), writes=("user_vocabulary",), sections=("clean",)
+        )
         return job.main(["--config", str(config), *argv])
 
     return run
@@ -131,6 +133,20 @@ def test_a_run_reads_the_version_that_was_newest_when_it_began(call: Call, wareh
 
     assert call(build=read_late) == 0
     assert runs(warehouse)[0]["counts"] == {"seen": 2}
+
+
+def test_a_table_that_is_made_after_a_run_began_is_not_there_for_it(call: Call, warehouse: Warehouse) -> None:
+    there: list[tuple[bool, bool]] = []
+
+    def look(run: Run) -> None:
+        before = run.can_read("user_vocabulary")
+        warehouse.create(LABEL_VOCABULARY)  # another run
+        copy_items(run)
+        there.append((before, run.can_read("user_vocabulary")))
+        there.append((run.can_read("label_vocabulary"), run.exists("label_vocabulary")))
+
+    assert call(build=look) == 0
+    assert there == [(False, True), (False, True)]
 
 
 def test_users_are_scored_on_the_day_after_the_last_day_of_the_run(call: Call) -> None:
