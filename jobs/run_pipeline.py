@@ -31,7 +31,13 @@ STEPS = (
 
 
 def execute(spark: SparkSession, config: Scenario, given: Arguments) -> int:
-    """Runs the steps until one fails; returns its exit code, or 0."""
+    """Runs the steps until one fails; returns its exit code, or 0.
+
+    Raises:
+        ConfigError: one of the steps cannot run by this configuration, so none does.
+    """
+    for step in STEPS:
+        step.new_run(spark, config, given)  # refuses what the last job would refuse after hours of the others
     for step in STEPS:
         code = step.execute(spark, config, given)
         if code:

@@ -43,11 +43,10 @@ REPLAY = Option("--replay", "MODEL_ID", "trains a model again from what its row 
 
 
 def build(run: Run) -> None:
-    refuse_remote(run.config.warehouse)
     if REPLAY.name in run.options:
         replay(run, run.options[REPLAY.name])
         return
-    training_files(run.path("sequences"), run.version("sequences"))  # refuses here what every worker would refuse
+    training_files(run.mounted("sequences"), run.version("sequences"))  # refuses here what every worker would refuse
     spec = training_spec(run, _sizes(run))
     result = train(run, spec)
     run.count("train_rows", result["rows"])
@@ -65,10 +64,10 @@ def training_spec(run: Run, sizes: Sizes) -> TrainSpec:
     training = run.config.training
     spec = TrainSpec(
         model_id="none",
-        sequences=PinnedTable(path=run.path("sequences"), version=run.version("sequences")),
-        item_content=PinnedTable(path=run.path("item_content"), version=run.version("item_content")),
-        item_transitions=PinnedTable(path=run.path("item_transitions"), version=run.version("item_transitions")),
-        item_values=PinnedTable(path=run.path("item_values"), version=run.version("item_values")),
+        sequences=PinnedTable(path=run.mounted("sequences"), version=run.version("sequences")),
+        item_content=PinnedTable(path=run.mounted("item_content"), version=run.version("item_content")),
+        item_transitions=PinnedTable(path=run.mounted("item_transitions"), version=run.version("item_transitions")),
+        item_values=PinnedTable(path=run.mounted("item_values"), version=run.version("item_values")),
         model=run.config.model,
         training=training,
         sizes=sizes,
@@ -81,7 +80,7 @@ def training_spec(run: Run, sizes: Sizes) -> TrainSpec:
     # Tables by version, not by path: the same warehouse under another name makes the same model.
     identity = {k: v for k, v in spec.identity().items() if not k.endswith(".path")}
     model_id = digest([identity, run.config.dump("sequences"), code_version()])
-    folders = {"folder": run.path(f"_training/{model_id}"), "export": run.path(f"_models/{model_id}")}
+    folders = {"folder": run.mounted(f"_training/{model_id}"), "export": run.mounted(f"_models/{model_id}")}
     return spec.model_copy(update={"model_id": model_id, **folders})
 
 
@@ -166,6 +165,7 @@ JOB = Job(
     sections=SECTIONS,
     options=(REPLAY,),
     description=__doc__ or "",
+    check=lambda run: refuse_remote(run.warehouse.root),
 )
 
 

@@ -35,7 +35,7 @@ class Job:
 
     `sections` are the parts of the configuration that decide its result; `shared` are tables that other jobs write too,
     so that their version says nothing about whether this job's rows are still there. A run with one of the job's own
-    `options` is never skipped.
+    `options` is never skipped. `check` raises ConfigError where the configuration alone tells that the job cannot run.
     """
 
     name: str
@@ -47,16 +47,28 @@ class Job:
     reads_raw_files: bool = False
     options: tuple[Option, ...] = ()
     description: str = ""
+    check: Callable[[Run], None] | None = None
 
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Runs the job as a command and returns its exit code."""
         return run_command(self.name, self.description, argv, self.execute, self.options)
 
+    def new_run(self, spark: SparkSession, config: Scenario, given: Arguments) -> Run:
+        """A run that may begin.
+
+        Raises:
+            ConfigError: the warehouse cannot be used, or not by this job.
+        """
+        run = Run(spark, config, given, self)
+        if self.check is not None:
+            self.check(run)
+        return run
+
     def execute(self, spark: SparkSession, config: Scenario, given: Arguments) -> int:
         """Runs the job in a session: skipped where nothing has changed, recorded in the ledger, whatever happens."""
         log = JsonLog(run_id=given.run_id, job=self.name)
         try:
-            run = Run(spark, config, given, self, log)
+            run = self.new_run(spark, config, given)
         except ConfigError as error:
             return failed(log, error)
         try:
@@ -78,10 +90,10 @@ class Job:
 class Run:
     """One run of one job: what `Job.build` gets."""
 
-    def __init__(self, spark: SparkSession, config: Scenario, given: Arguments, job: Job, log: JsonLog) -> None:
+    def __init__(self, spark: SparkSession, config: Scenario, given: Arguments, job: Job) -> None:
         self.spark, self.config, self.job, self.run_id = spark, config, job, given.run_id
-        self.start, self.end, self.logger, self.force = given.start, given.end, log, given.force
-        self.options = given.options
+        self.start, self.end, self.force, self.options = given.start, given.end, given.force, given.options
+        self.logger = JsonLog(run_id=given.run_id, job=job.name)
         self.tables = all_tables(config.features)
         self.warehouse = Warehouse(spark, config.warehouse, config.catalog)
         self.versions: dict[str, int] = {}
@@ -116,6 +128,10 @@ class Run:
 
     def path(self, name: str) -> str:
         return self.warehouse.path(name)
+
+    def mounted(self, name: str) -> str:
+        """The path as programs that know nothing of Spark's file systems open it."""
+        return self.path(name).removeprefix("file:")
 
     def exists(self, name: str) -> bool:
         """Whether the table is there now, for `newest`."""

@@ -62,7 +62,9 @@ class Warehouse:
             qualified = system.makeQualified(path).toString()
         except Exception as error:  # no such kind of file system, or it cannot be reached
             raise ConfigError(f"warehouse: must be a path that Spark can use. Received {root!r}: {_reason(error)}") from error
-        self.root = qualified.removeprefix("file:").rstrip("/")
+        bare = qualified.removeprefix("file:")  # which is a path of HDFS where Hadoop's default is that
+        again, system = hadoop_path(spark, bare)
+        self.root = (bare if system.makeQualified(again).toString() == qualified else qualified).rstrip("/")
         self.catalog = catalog
 
     def path(self, name: str) -> str:

@@ -37,7 +37,7 @@ def replay(run: Run, model_id: str) -> None:
     if unknown:
         raise ContractError(f"models: {model_id} is of an earlier version, which did not pin {', '.join(unknown)}.")
     for name in DECISIVE:
-        table_files(run.path(name), card["inputs"][name])  # refuses what VACUUM has taken, before hours of training
+        table_files(run.mounted(name), card["inputs"][name])  # refuses what VACUUM has taken, before hours of training
     changed = _changed(card)
     if changed:
         run.log("replay_differs", changed=changed)
@@ -82,9 +82,9 @@ def _changed(card: dict[str, Any]) -> list[str]:
 
 
 def _spec(run: Run, card: dict[str, Any]) -> TrainSpec:
-    sections, folder = json.loads(card["config"]), run.path(f"_replays/{card['model_id']}")
+    sections, folder = json.loads(card["config"]), run.mounted(f"_replays/{card['model_id']}")
     training = TrainingConfig.model_validate(sections["training"])
-    pinned = {name: PinnedTable(path=run.path(name), version=card["inputs"][name]) for name in DECISIVE}
+    pinned = {name: PinnedTable(path=run.mounted(name), version=card["inputs"][name]) for name in DECISIVE}
     return TrainSpec(
         model_id=card["model_id"],
         **pinned,

@@ -29,14 +29,16 @@ def train(run: Run, spec: TrainSpec) -> dict[str, Any]:
     return _result(ends, spec)
 
 
-def refuse_remote(warehouse: str) -> None:
-    """Raises:
-    ConfigError: the warehouse is not on a path that workers can open.
+def refuse_remote(root: str) -> None:
+    """Takes the warehouse's path as Spark understands it: a bare path may be one of HDFS.
+
+    Raises:
+        ConfigError: the warehouse is not on a path that workers can open.
     """
-    if "://" in warehouse:
+    if "://" in root:
         raise ConfigError(
-            "warehouse: training needs a path that all machines mount, its workers write checkpoints there. "
-            f"Received {warehouse!r}."
+            "warehouse: training needs a path that all machines mount, such as file:/mnt/lake, its workers write checkpoints "
+            f"there. Received {root!r}."
         )
 
 

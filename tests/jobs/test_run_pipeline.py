@@ -46,6 +46,15 @@ def test_the_first_job_that_fails_ends_the_pipeline_with_its_code(
     assert "build_features" not in said
 
 
+def test_a_warehouse_that_training_cannot_use_ends_the_pipeline_before_its_first_job(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = ("--set", "warehouse=hdfs://127.0.0.1:1/lake")
+    assert run_pipeline.main(Scenario(tmp_path, tmp_path).arguments(*elsewhere)) == 2
+    said = capsys.readouterr().err
+    assert "training needs a path that all machines mount" in said and "clean_events" not in said
+
+
 def test_a_dry_run_of_the_pipeline_writes_nothing(
     spark: SparkSession, pipeline: Scenario, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

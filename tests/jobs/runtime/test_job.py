@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from features.errors import ContractError, LeakageError, NoInputError
 from features.tables import ITEM_VOCABULARY, LABEL_VOCABULARY, RUNS, USER_VOCABULARY
-from jobs.runtime.errors import TransientError
+from jobs.runtime.errors import ConfigError, TransientError
 from jobs.runtime.job import Job, Run
 from jobs.runtime.warehouse import Warehouse
 
@@ -181,3 +181,17 @@ def test_a_warehouse_on_an_unknown_file_system_ends_with_2(
     config.write_text("warehouse: nofs://x\nsource: {events: {path: x, columns: {user_id: u, item_id: i, event_time: t}}}")
     assert Job("idle", copy_items).main(["--config", str(config)]) == 2
     assert "warehouse: must be a path that Spark can use. Received 'nofs://x'" in capsys.readouterr().err
+
+
+def test_what_a_job_refuses_of_the_configuration_ends_even_its_dry_run_with_2(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(run: Run) -> None:
+        raise ConfigError(f"warehouse: not {run.warehouse.root}.")
+
+    config = tmp_path / "scenario.yaml"
+    config.write_text(
+        f"warehouse: {tmp_path}/w\nsource: {{events: {{path: x, columns: {{user_id: u, item_id: i, event_time: t}}}}}}"
+    )
+    assert Job("refusing", copy_items, check=refuse).main(["--config", str(config), "--dry-run"]) == 2
+    assert f"warehouse: not {tmp_path}/w." in capsys.readouterr().err

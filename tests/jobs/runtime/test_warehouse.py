@@ -1,5 +1,6 @@
 import dataclasses
 import datetime
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -163,6 +164,31 @@ def test_a_warehouse_that_cannot_be_written_is_named(spark: SparkSession, tmp_pa
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(ConfigError, match=r"warehouse: must be a folder that can be written. Received '.*/file/below'"):
         Warehouse(spark, str(tmp_path / "file" / "below")).check_writable()
+
+
+@pytest.fixture
+def hdfs_by_default(spark: SparkSession) -> Iterator[None]:
+    """As on most clusters; nobody answers at this one's address."""
+    conf = spark._jsc.hadoopConfiguration()
+    before = conf.get("fs.defaultFS")
+    conf.set("fs.defaultFS", "hdfs://127.0.0.1:1")
+    yield
+    conf.set("fs.defaultFS", before)
+
+
+def test_a_bare_path_is_one_of_the_default_file_system_and_file_names_this_machine(
+    spark: SparkSession, tmp_path: Path, hdfs_by_default: None
+) -> None:
+    assert Warehouse(spark, "/lake").root == "hdfs://127.0.0.1:1/lake"
+    warehouse = Warehouse(spark, f"file://{tmp_path}/lake/")
+    assert warehouse.root == f"file:{tmp_path}/lake"
+    warehouse.write(DAYS, days(warehouse, {FIRST: 1}))
+    assert (tmp_path / "lake" / "days" / "_delta_log").is_dir()
+
+
+def test_where_files_are_the_default_a_path_is_bare(spark: SparkSession, tmp_path: Path) -> None:
+    for given in (f"{tmp_path}/lake", f"file:{tmp_path}/lake", f"file://{tmp_path}/lake/"):
+        assert Warehouse(spark, given).root == f"{tmp_path}/lake"
 
 
 def test_tables_are_registered_in_the_catalog_that_is_configured(spark: SparkSession, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How many threads a worker gets."""
+"""Where workers can work, and how many threads one gets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.training.workers import threads
+from jobs.runtime.errors import ConfigError
+from jobs.training.workers import refuse_remote, threads
 
 
 @pytest.mark.parametrize(("cores", "workers", "expected"), [(1, 1, 1), (4, 1, 4), (4, 2, 2), (5, 2, 2), (1, 2, 1)])
@@ -17,3 +18,12 @@ def test_workers_on_one_machine_share_the_cores_that_the_job_may_use(
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(7, 7 + cores)))
     assert threads(SimpleNamespace(spark=spark), workers) == expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("root", "refused"), [("/lake", 0), ("file:/mnt/lake", 0), ("hdfs://nn/lake", 1), ("s3a://b/lake", 1)])
+def test_workers_need_a_path_that_their_machine_mounts(root: str, refused: bool) -> None:
+    if not refused:
+        refuse_remote(root)
+        return
+    with pytest.raises(ConfigError, match=f"warehouse: training needs a path that all machines mount.* Received '{root}'"):
+        refuse_remote(root)
