@@ -121,10 +121,10 @@ def _vocabularies(run: Run, events: DataFrame, declared: Sequence[Content], fitt
 def _append(run: Run, name: str, found: DataFrame, *order: Column) -> None:
     table = run.table(name)
     run.warehouse.create(table)
-    version = run.warehouse.version(name)
+    version = run.warehouse.version(name) or 0
     old = run.warehouse.read(table, version)
     # Two builds at once would give one index to two entries: the one that comes late is refused, and tried again.
-    run.count(f"{name}_new", run.insert_new(name, new_entries(old, found, table.keys, order), since=version))
+    run.count(f"{name}_new", run.append_since(name, new_entries(old, found, table.keys, order), version))
 
 
 def _account(run: Run, events: DataFrame, examples: DataFrame) -> dict[tuple[str, int], int]:

@@ -165,10 +165,10 @@ class Run:
         self.row.outputs[name] = written.version
         return written.rows
 
-    def insert_new(self, name: str, df: DataFrame, since: int | None = None) -> int:
-        """Adds the rows whose keys are new; returns how many. `since`: the version that `df` was computed from."""
-        with self.step("insert", table=name) as fields:
-            written = self.warehouse.insert_new(self.table(name), df, since)
+    def append_since(self, name: str, df: DataFrame, since: int) -> int:
+        """Adds rows that were computed from version `since` of the table; returns how many."""
+        with self.step("append", table=name) as fields:
+            written = self.warehouse.append_since(self.table(name), df, since)
             fields.update(rows=written.rows, version=written.version)
         self.row.outputs[name] = written.version
         return written.rows

@@ -1,4 +1,4 @@
-"""Delta tables by name: pinned reads, atomic replaces, insert-only merges."""
+"""Delta tables by name: pinned reads, atomic replaces, appends to a version."""
 
 from __future__ import annotations
 
@@ -141,30 +141,34 @@ class Warehouse:
             try:
                 with self._row_groups(table):
                     writer.save(self.path(table.name))
-                return self._written(table.name, "numOutputRows", before, token)
+                written = self._written(table.name, before, token)
+                return written or Written(self.version(table.name) or 0, 0)  # nothing replaced nothing, which is no commit
             except LOST_RACE as error:
                 if attempt == _ATTEMPTS:
                     raise TransientError(f"{table.name}: another run is writing the same rows. Try again.") from error
         raise AssertionError("unreachable")
 
-    def insert_new(self, table: Table, df: DataFrame, since: int | None = None) -> Written:
-        """Adds the rows whose keys are not there yet; rows that are there stay as they are.
+    def append_since(self, table: Table, df: DataFrame, since: int) -> Written:
+        """Adds rows that were computed from version `since` of the table.
 
-        Args:
-            since: version of the table that `df` was computed from, where it was.
         Raises:
             TransientError: another run has changed the table since.
         """
-        df = conform(df, table)
-        self.create(table)
         self._check_columns(table)
-        same = " AND ".join(f"old.`{key}` = new.`{key}`" for key in table.keys)
-        before = self.version(table.name)
-        if since is not None and before != since:
-            raise TransientError(f"{table.name}: another run has written version {before} since version {since}. Try again.")
-        target = DeltaTable.forPath(self.spark, self.path(table.name))
-        target.alias("old").merge(df.alias("new"), same).whenNotMatchedInsertAll().execute()
-        return self._written(table.name, "numTargetRowsInserted", before)
+        token, lost = uuid.uuid4().hex, f"{table.name}: another run has written it since version {since}. Try again."
+        if self.version(table.name) != since:
+            raise TransientError(lost)
+        writer = conform(df, table).write.format("delta").mode("append").option("userMetadata", token)
+        # Another run may still come first. Delta skips a transaction of this name and number that is there when ours begins,
+        # and refuses ours where one is committed until it ends.
+        try:
+            writer.option("txnAppId", "append_since").option("txnVersion", since + 1).save(self.path(table.name))
+        except LOST_RACE as error:
+            raise TransientError(lost) from error
+        written = self._written(table.name, since, token)
+        if written is None:
+            raise TransientError(lost)
+        return written
 
     def append_once(self, table: Table, df: DataFrame, token: str) -> None:
         """Appends rows; a second append with the same token does nothing."""
@@ -224,16 +228,16 @@ class Warehouse:
             return True
         return False
 
-    def _written(self, name: str, metric: str, before: int | None, token: str | None = None) -> Written:
-        """Our own commit since version `before`: `token` tells it from those of other runs, else it is the newest."""
+    def _written(self, name: str, before: int | None, token: str) -> Written | None:
+        """The commit since version `before` that carries our token; None: there is none."""
         newest, first = self.version(name) or 0, -1 if before is None else before
         for version in range(newest, first, -1):
             commit = self._commit(name, version)
-            if token is None or commit.get("userMetadata") == token:
+            if commit.get("userMetadata") == token:
                 numbers = commit.get("operationMetrics", {})
                 # A file that holds rows to replace and rows to keep is written anew; those it keeps count as copied.
-                return Written(version, int(numbers.get(metric, 0)) - int(numbers.get("numCopiedRows", 0)))
-        return Written(newest, 0)  # nothing replaced nothing, which Delta does not commit
+                return Written(version, int(numbers.get("numOutputRows", 0)) - int(numbers.get("numCopiedRows", 0)))
+        return None
 
     def _commit(self, name: str, version: int) -> dict[str, Any]:
         """What a commit says of itself, which other writers may leave out.

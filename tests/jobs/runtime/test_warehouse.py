@@ -84,19 +84,48 @@ def test_rows_outside_the_replaced_days_are_refused_by_delta(warehouse: Warehous
     assert found(warehouse) == {FIRST: 1}
 
 
-def test_only_rows_with_new_keys_are_inserted(warehouse: Warehouse) -> None:
-    assert warehouse.insert_new(DAYS, days(warehouse, {FIRST: 1})).rows == 1
-    assert warehouse.insert_new(DAYS, days(warehouse, {FIRST: 100, SECOND: 2})).rows == 1
-    assert warehouse.insert_new(DAYS, days(warehouse, {FIRST: 100})).rows == 0
-    assert found(warehouse) == {FIRST: 1, SECOND: 2}
+def test_rows_are_added_to_the_version_that_they_were_computed_from(warehouse: Warehouse) -> None:
+    warehouse.create(DAYS)
+    first = warehouse.append_since(DAYS, days(warehouse, {FIRST: 1}), since=0)
+    second = warehouse.append_since(DAYS, days(warehouse, {SECOND: 2, THIRD: 3}), since=first.version)
+    assert (first.rows, second.rows, found(warehouse)) == (1, 2, {FIRST: 1, SECOND: 2, THIRD: 3})
+    with pytest.raises(TransientError, match=f"days: another run has written it since version {first.version}. Try again."):
+        warehouse.append_since(DAYS, days(warehouse, {THIRD: 2}), since=first.version)
+    assert found(warehouse) == {FIRST: 1, SECOND: 2, THIRD: 3}
 
 
-def test_rows_computed_from_an_older_version_are_not_inserted(warehouse: Warehouse) -> None:
-    seen = warehouse.insert_new(DAYS, days(warehouse, {FIRST: 1})).version
-    warehouse.insert_new(DAYS, days(warehouse, {SECOND: 2}))  # another run
-    with pytest.raises(TransientError, match=f"days: another run has written version {seen + 1} since version {seen}"):
-        warehouse.insert_new(DAYS, days(warehouse, {THIRD: 2}), since=seen)
-    assert found(warehouse) == {FIRST: 1, SECOND: 2}
+def test_of_two_runs_that_have_seen_the_same_version_one_adds_its_rows(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse.create(DAYS)
+    other = Warehouse(warehouse.spark, warehouse.root)
+    asked = other.version
+
+    def version(name: str) -> int | None:
+        """The other run commits right after we have looked."""
+        monkeypatch.undo()
+        seen = asked(name)
+        warehouse.append_since(DAYS, days(warehouse, {FIRST: 1}), since=0)
+        return seen
+
+    monkeypatch.setattr(other, "version", version)
+    with pytest.raises(TransientError, match="another run has written it since version 0"):
+        other.append_since(DAYS, days(warehouse, {SECOND: 1}), since=0)
+    assert found(warehouse) == {FIRST: 1}
+
+
+def test_of_two_runs_that_add_at_the_same_time_one_is_refused(warehouse: Warehouse) -> None:
+    warehouse.create(DAYS)
+
+    def add(day: datetime.date) -> int:
+        try:
+            return warehouse.append_since(DAYS, days(warehouse, {day: 1}), since=0).rows
+        except TransientError:
+            return 0
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(add, (FIRST, SECOND))) == 1
+    assert len(found(warehouse)) == 1
 
 
 def test_an_append_with_the_same_token_counts_once(warehouse: Warehouse) -> None:
