@@ -37,6 +37,11 @@ def known(error: Exception) -> Exception:
     return ContractError(f"{unread[1]}: must be a whole file of its format. {causes[-1] if causes else 'It cannot be read.'}")
 
 
+def reason(error: Exception) -> str:
+    """The first line of what an error of the JVM says."""
+    return str(getattr(error, "java_exception", error)).splitlines()[0]
+
+
 def exit_code(error: BaseException) -> int:
     """Exit code of an error: its own, 10 for a lost race between two writers, else 1."""
     if isinstance(error, LOST_RACE):

@@ -21,8 +21,8 @@ from jobs.runtime.arguments import Arguments, Option
 from jobs.runtime.command import failed, run_command
 from jobs.runtime.config import Scenario, digest
 from jobs.runtime.errors import ConfigError, known
+from jobs.runtime.java import check_java
 from jobs.runtime.logs import JsonLog
-from jobs.runtime.patterns import check_patterns
 from jobs.runtime.session import fit_shuffles
 from jobs.runtime.sources import raw_files
 from jobs.runtime.version import code_version
@@ -111,12 +111,12 @@ class Run:
 
         Raises:
             NoInputError: there is no raw file.
-            ConfigError: a pattern, that raw files are read or checked by, is none.
+            ConfigError: a path, version, encoding or pattern, that raw files are found, read or checked by, is none.
         """
         self.versions = {name: v for name in self.job.reads if (v := self.warehouse.version(name)) is not None}
         self.row.inputs = dict(self.versions)
         if self.job.reads_raw_files:
-            check_patterns(self.spark, self.config)
+            check_java(self.spark, self.config)
             self.raw = self._raw_files()
         self.row.recipe = digest([self.job.name, self.config.dump(*self.job.sections, "warehouse"), code_version()])
         self.row.fingerprint = digest([self.row.recipe, self.row.arguments, self.versions, self.raw])
@@ -289,5 +289,5 @@ class Run:
 
     def _raw_files(self) -> list[tuple[str, int, int]]:
         source = self.config.source
-        given = [s for s in (source.events, source.items, source.tags, source.users) if s is not None]
-        return [f for s in given for f in raw_files(self.spark, s, self.start, self.end)]
+        given = {"events": source.events, "items": source.items, "tags": source.tags, "users": source.users}
+        return [f for name, s in given.items() if s for f in raw_files(self.spark, name, s, self.start, self.end)]

@@ -19,7 +19,8 @@ from collections.abc import Iterable
 from functools import reduce
 
 from delta.tables import DeltaTable
-from pyspark.errors import AnalysisException
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
+from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
@@ -27,6 +28,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 from features.errors import ContractError, NoInputError
 from features.source.config import FileSource
 from features.source.parsing import mapped_columns, quoted
+from jobs.runtime.errors import ConfigError, reason
 from jobs.runtime.raw_files import DATE, common_folder, csv_header, day_paths, list_files
 
 _CORRUPT = "_corrupt_line"
@@ -34,15 +36,29 @@ _FIRST_LINES = 1_000
 Day = datetime.date | None
 
 
-def raw_files(spark: SparkSession, source: FileSource, start: Day, end: Day) -> list[tuple[str, int, int]]:
-    """(path, bytes, modification time) of each file of a source; of a Delta table (path, version, 0).
+def raw_files(spark: SparkSession, name: str, source: FileSource, start: Day, end: Day) -> list[tuple[str, int, int]]:
+    """(path, bytes, modification time) of each file of a source (`name` as below); of a Delta table (path, version, 0).
 
     Raises:
         NoInputError: there is no such file or table.
+        ConfigError: the path is none, or not on a file system that can be reached; the table has no such version.
     """
-    if source.format == "delta":
-        return [(source.path, _delta_version(spark, source), 0)]
-    return list_files(spark, source, start, end)
+    try:
+        if source.format != "delta":
+            return list_files(spark, source, start, end)
+        version = _delta_version(spark, source)
+    except (Py4JJavaError, PySparkException) as error:
+        raise ConfigError(
+            f"source.{name}.path: must be a path or a pattern on a file system that can be reached. "
+            f"Received {source.path!r}: {reason(error)}"
+        ) from error
+    try:
+        spark.read.format("delta").option("versionAsOf", version).load(source.path)
+    except AnalysisException as error:
+        raise ConfigError(
+            f"source.{name}.version: must be a version that {source.path} has. Received {version}: {reason(error)}"
+        ) from error
+    return [(source.path, version, 0)]
 
 
 def read_raw(spark: SparkSession, name: str, source: FileSource, start: Day = None, end: Day = None) -> DataFrame:

@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 
 from features.errors import ContractError, NoInputError
 from features.schema import Table, conform
-from jobs.runtime.errors import LOST_RACE, ConfigError, TransientError
+from jobs.runtime.errors import LOST_RACE, ConfigError, TransientError, reason
 from jobs.runtime.files import hadoop_path
 
 _ROW_GROUP = "parquet.block.size"
@@ -47,10 +47,6 @@ def equals(**values: str | datetime.date) -> str:
     )
 
 
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "java_exception", error)).splitlines()[0]
-
-
 class Warehouse:
     """The tables under one folder."""
 
@@ -61,7 +57,7 @@ class Warehouse:
             path, system = hadoop_path(spark, root)
             qualified = system.makeQualified(path).toString()
         except Exception as error:  # no such kind of file system, or it cannot be reached
-            raise ConfigError(f"warehouse: must be a path that Spark can use. Received {root!r}: {_reason(error)}") from error
+            raise ConfigError(f"warehouse: must be a path that Spark can use. Received {root!r}: {reason(error)}") from error
         bare = qualified.removeprefix("file:")  # which is a path of HDFS where Hadoop's default is that
         again, system = hadoop_path(spark, bare)
         self.root = (bare if system.makeQualified(again).toString() == qualified else qualified).rstrip("/")
@@ -102,7 +98,7 @@ class Warehouse:
             system.delete(path, False)
         except Exception as error:
             raise ConfigError(
-                f"warehouse: must be a folder that can be written. Received {self.root!r}: {_reason(error)}"
+                f"warehouse: must be a folder that can be written. Received {self.root!r}: {reason(error)}"
             ) from error
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from features.errors import ContractError, NoInputError
 from features.source.config import EventSource, ItemSource
+from jobs.runtime.errors import ConfigError
 from jobs.runtime.raw_files import split_line
 from jobs.runtime.sources import keys_not_found, raw_files, read_raw
 
@@ -143,7 +144,7 @@ def test_parquet_and_delta_keep_types_order_and_the_pinned_version(spark, tmp_pa
     ):
         assert [r[3] for r in read(spark, given)] == users
         assert dict(read_raw(spark, "events", given).select("fields.*").dtypes)["time"] == "bigint"
-    assert raw_files(spark, source(tmp_path / "d", format="delta"), None, None) == [(str(tmp_path / "d"), 1, 0)]
+    assert raw_files(spark, "events", source(tmp_path / "d", format="delta"), None, None) == [(str(tmp_path / "d"), 1, 0)]
 
 
 def test_rows_of_a_split_file_stay_in_order(spark, tmp_path):
@@ -169,9 +170,9 @@ def test_a_path_with_date_reads_the_days_of_the_run_and_tells_each_rows_day(spar
         ("2024-05-01/part.csv", DAY, "u1"),
         ("2024-05-02/part.csv", DAY + datetime.timedelta(days=1), "u2"),
     ]
-    assert len(raw_files(spark, given, None, None)) == 3
+    assert len(raw_files(spark, "events", given, None, None)) == 3
     with pytest.raises(NoInputError, match="2024-05-09"):
-        raw_files(spark, given, datetime.date(2024, 5, 9), datetime.date(2024, 5, 9))
+        raw_files(spark, "events", given, datetime.date(2024, 5, 9), datetime.date(2024, 5, 9))
 
 
 def test_files_of_one_name_have_names_of_their_own_where_a_folder_comes_again_or_is_the_root(spark, tmp_path, monkeypatch):
@@ -188,7 +189,7 @@ def test_files_of_one_name_have_names_of_their_own_where_a_folder_comes_again_or
 
 def test_raw_files_tell_path_size_and_time_of_change(spark, tmp_path):
     (tmp_path / "a.csv").write_text("12345")
-    [(path, size, changed)] = raw_files(spark, source(tmp_path / "*.csv"), None, None)
+    [(path, size, changed)] = raw_files(spark, "events", source(tmp_path / "*.csv"), None, None)
     assert (path, size) == (f"file:{tmp_path}/a.csv", 5)
     assert abs(changed / 1000 - (tmp_path / "a.csv").stat().st_mtime) < 1
 
@@ -216,6 +217,25 @@ def test_missing_and_empty_files_and_tables_are_no_input(spark, tmp_path):
     ):
         with pytest.raises(NoInputError, match=sentence):
             read_raw(spark, "events", given)
+
+
+@pytest.mark.parametrize(
+    ("path", "why"), [("nofs://lake/x.csv", 'No FileSystem for scheme "nofs"'), ("/logs/[2026.csv", "Unclosed character class")]
+)
+def test_a_path_that_is_none_is_a_mistake_of_the_configuration(spark, path, why):
+    for given in (source(path), source(path, format="parquet")):
+        with pytest.raises(ConfigError) as error:
+            raw_files(spark, "events", given, None, None)
+        assert "source.events.path: must be a path or a pattern" in str(error.value) and why in str(error.value)
+        assert f"Received {path!r}" in str(error.value)
+
+
+def test_a_version_that_a_delta_table_does_not_have_is_a_mistake_of_the_configuration(spark, tmp_path):
+    spark.range(1).write.format("delta").save(str(tmp_path))
+    with pytest.raises(ConfigError, match=rf"source.items.version: must be a version that {tmp_path} has. Received 999"):
+        raw_files(spark, "items", source(tmp_path, format="delta", version=999), None, None)
+    with pytest.raises(ConfigError, match=r"source.items.path: .* Received 'nofs://lake/t'"):
+        raw_files(spark, "items", source("nofs://lake/t", format="delta"), None, None)
 
 
 def test_indicator_columns_are_needed_too(spark, tmp_path):
