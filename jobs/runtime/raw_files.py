@@ -77,6 +77,12 @@ def common_folder(spark: SparkSession, path: str) -> str:
     return str(system.makeQualified(hadoop).toUri().getRawPath()).rstrip("/")
 
 
+def encoded(spark: SparkSession, name: str) -> str:
+    """A part of a file's name as it stands in a URI."""
+    hadoop, _ = hadoop_path(spark, f"/_{name}")  # of a dot alone, or of nothing, Hadoop would make no name
+    return str(hadoop.toUri().getRawPath()).removeprefix("/_")
+
+
 def csv_header(spark: SparkSession, path: str, source: FileSource) -> tuple[str, ...] | None:
     """The column names in a file's first line, uncompressed; None: the file is empty.
 

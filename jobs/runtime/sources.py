@@ -29,7 +29,7 @@ from features.errors import ContractError, NoInputError
 from features.source.config import FileSource
 from features.source.parsing import mapped_columns, quoted
 from jobs.runtime.errors import ConfigError, reason
-from jobs.runtime.raw_files import DATE, common_folder, csv_header, day_paths, list_files
+from jobs.runtime.raw_files import DATE, common_folder, csv_header, day_paths, encoded, list_files
 
 _CORRUPT = "_corrupt_line"
 _FIRST_LINES = 1_000
@@ -189,16 +189,17 @@ def _place(spark: SparkSession, source: FileSource, row: Column | None = None) -
         F.regexp_replace(path, folder, "").alias("file"),
         block.alias("block"),
         (row if row is not None else F.monotonically_increasing_id()).alias("row"),
-        _file_day(path, source.path).alias("file_day"),
+        _file_day(spark, path, source.path).alias("file_day"),
     ]
 
 
-def _file_day(path: Column, template: str) -> Column:
+def _file_day(spark: SparkSession, path: Column, template: str) -> Column:
     if DATE not in template:
         return F.lit(None).cast("date")
     before, _, after = template.partition(DATE)
     before, after = re.split(r"[/*?\]}]", before)[-1], re.split(r"[/*?\[{]", after)[0]
-    return F.regexp_extract(path, f"{re.escape(before)}(\\d{{4}}-\\d{{2}}-\\d{{2}}){re.escape(after)}", 1).try_cast("date")
+    before, after = (re.escape(encoded(spark, part)) for part in (before, after))
+    return F.regexp_extract(path, f"{before}(\\d{{4}}-\\d{{2}}-\\d{{2}}){after}", 1).try_cast("date")
 
 
 def _content(line: Column, broken: Column, fields: Column) -> list[Column]:

@@ -175,6 +175,13 @@ def test_a_path_with_date_reads_the_days_of_the_run_and_tells_each_rows_day(spar
         raw_files(spark, "events", given, datetime.date(2024, 5, 9), datetime.date(2024, 5, 9))
 
 
+def test_a_day_is_told_beside_characters_that_a_uri_does_not_hold(spark, tmp_path):
+    for day in ("2024-05-01", "2024-05-02"):
+        (tmp_path / f"clicks of {day} (100%).csv").write_text("user,item,time\nu,i,1\n")
+    raw = read_raw(spark, "events", source(tmp_path / "clicks of {date} (100%).csv"), DAY, DAY + datetime.timedelta(days=1))
+    assert sorted(r["file_day"] for r in raw.collect()) == [DAY, DAY + datetime.timedelta(days=1)]
+
+
 def test_files_of_one_name_have_names_of_their_own_where_a_folder_comes_again_or_is_the_root(spark, tmp_path, monkeypatch):
     root = tmp_path / "data"
     for day in ("2024-05-01", "2024-05-02"):
