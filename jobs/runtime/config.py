@@ -33,7 +33,7 @@ class Scenario(BaseModel):
 
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")] = "lakeformer"
     warehouse: Annotated[str, Field(min_length=1)]  # folder of the tables, on any file system that Spark knows
-    catalog: Annotated[str, Field(pattern=r"^\w+(\.\w+)?$")] | None = None  # schema to register the tables in
+    catalog: Annotated[str, Field(pattern=r"^\w+(\.\w+)?$")] | None = None  # schema to register the tables in, its own
     source: SourceConfig
     clean: CleanConfig = CleanConfig()
     features: FeaturesConfig = FeaturesConfig()

@@ -39,7 +39,7 @@ def known(error: Exception) -> Exception:
 
 def reason(error: Exception) -> str:
     """The first line of what an error of the JVM says."""
-    return str(getattr(error, "java_exception", error)).splitlines()[0]
+    return str(getattr(error, "java_exception", error)).partition("\n")[0]
 
 
 def exit_code(error: BaseException) -> int:

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from features.errors import ContractError, NoInputError
 from features.schema import Table
-from features.tables import all_tables
+from features.tables import RUNS, all_tables
 from jobs.runtime import ledger
 from jobs.runtime.arguments import Arguments, Option
 from jobs.runtime.command import failed, run_command
@@ -72,6 +72,7 @@ class Job:
         except ConfigError as error:
             return failed(log, error)
         try:
+            run.warehouse.check_catalog((*self.writes, RUNS.name))
             run.pin()
             if given.dry_run:
                 print(run.plan())

@@ -7,7 +7,7 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -54,13 +54,11 @@ class Warehouse:
         self.spark = spark
         # An absolute path, since executors and other tools do not share our working directory.
         try:
-            path, system = hadoop_path(spark, root)
-            qualified = system.makeQualified(path).toString()
+            qualified = self._qualified(root)
         except Exception as error:  # no such kind of file system, or it cannot be reached
             raise ConfigError(f"warehouse: must be a path that Spark can use. Received {root!r}: {reason(error)}") from error
         bare = qualified.removeprefix("file:")  # which is a path of HDFS where Hadoop's default is that
-        again, system = hadoop_path(spark, bare)
-        self.root = (bare if system.makeQualified(again).toString() == qualified else qualified).rstrip("/")
+        self.root = (bare if self._qualified(bare) == qualified else qualified).rstrip("/")
         self.catalog = catalog
 
     def path(self, name: str) -> str:
@@ -90,7 +88,7 @@ class Warehouse:
 
     def check_writable(self) -> None:
         """Raises ConfigError where the warehouse is no folder that we can write to."""
-        probe = f"{self.root}/.write_probe"
+        probe = f"{self.root}/.write_probe-{uuid.uuid4().hex}"  # on HDFS two jobs cannot write one file
         try:
             path, system = hadoop_path(self.spark, probe)
             system.mkdirs(path.getParent())
@@ -100,6 +98,36 @@ class Warehouse:
             raise ConfigError(
                 f"warehouse: must be a folder that can be written. Received {self.root!r}: {reason(error)}"
             ) from error
+
+    def check_catalog(self, names: Iterable[str]) -> None:
+        """Raises ConfigError where these tables cannot be registered: the schema is not there, or has others of these names."""
+        if self.catalog is None:
+            return
+        try:
+            there = self.spark.catalog.databaseExists(self.catalog)
+        except Exception as error:
+            raise ConfigError(f"catalog: must be a schema. Received {self.catalog!r}: {reason(error)}") from error
+        if not there:
+            raise ConfigError(
+                f"catalog: must be a schema that is there. Received {self.catalog!r}, which CREATE SCHEMA {self.catalog} makes."
+            )
+        for name in names:
+            found = self._registered_at(name)
+            if found is not None and self._qualified(found) != self._qualified(self.path(name)):
+                raise ConfigError(
+                    f"catalog: {self.catalog}.{name} must be the table at {self.path(name)}. Received the one at {found}: "
+                    "another warehouse needs another schema."
+                )
+
+    def _registered_at(self, name: str) -> str | None:
+        """Where the catalog's table of that name lies; None: it has none."""
+        if not self._is_registered(name):
+            return None
+        described = self.spark.sql(f"DESCRIBE TABLE EXTENDED {self.catalog}.{name}").collect()
+        return {row["col_name"]: row["data_type"] for row in described}.get("Location", "")
+
+    def _is_registered(self, name: str) -> bool:
+        return self.spark.catalog.tableExists(f"{self.catalog}.{name}")
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:
         """The table at a version (the newest where none is given), with exactly its columns.
@@ -185,8 +213,17 @@ class Warehouse:
             except Exception:
                 if not self._appears(table.name):  # else another run has made it at the same moment
                     raise
-        if self.catalog and not self.spark.catalog.tableExists(f"{self.catalog}.{table.name}"):
-            self.spark.catalog.createTable(f"{self.catalog}.{table.name}", path=self.path(table.name), source="delta")
+        if self.catalog and not self._is_registered(table.name):
+            try:
+                self.spark.catalog.createTable(f"{self.catalog}.{table.name}", path=self.path(table.name), source="delta")
+            except Exception:
+                if not self._is_registered(table.name):  # else another run has registered it at the same moment
+                    raise
+
+    def _qualified(self, path: str) -> str:
+        """With the file system that it lies on, as in file:/lake."""
+        hadoop, system = hadoop_path(self.spark, path)
+        return str(system.makeQualified(hadoop).toString())
 
     @contextmanager
     def _row_groups(self, table: Table) -> Iterator[None]:

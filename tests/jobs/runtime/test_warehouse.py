@@ -13,6 +13,7 @@ from features.errors import ContractError, NoInputError
 from features.schema import Column, Table
 from features.tables import METRICS, SEQUENCES
 from jobs.runtime.errors import ConfigError, TransientError
+from jobs.runtime.files import hadoop_path
 from jobs.runtime.warehouse import Warehouse, between, equals
 
 DAYS = Table(
@@ -227,6 +228,42 @@ def test_tables_are_registered_in_the_catalog_that_is_configured(spark: SparkSes
         assert spark.table("default.days").select("number").collect()[0][0] == 7
     finally:
         spark.sql("DROP TABLE IF EXISTS default.days")
+
+
+def test_a_catalog_that_is_no_schema_is_named_with_what_makes_it(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"catalog: must be a schema that is there. Received 'nowhere', which CREATE SCHEMA"):
+        Warehouse(spark, str(tmp_path), catalog="nowhere").check_catalog(["days"])
+    with pytest.raises(ConfigError, match=r"catalog: must be a schema.* Received 'no_catalog.nowhere'"):
+        Warehouse(spark, str(tmp_path), catalog="no_catalog.nowhere").check_catalog(["days"])
+
+
+def test_a_second_warehouse_does_not_take_the_names_of_the_first(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (Warehouse(spark, str(tmp_path / folder), catalog="default") for folder in ("of one", "two"))
+    try:
+        first.create(DAYS)
+        first.check_catalog(["days", "never_made"])
+        with pytest.raises(ConfigError, match=rf"catalog: default.days must be the table at {second.path('days')}. Received"):
+            second.check_catalog(["days"])
+        with monkeypatch.context() as moment:  # another run registers the table right after we have looked
+            asked = first._is_registered
+            moment.setattr(first, "_is_registered", lambda name: (moment.undo(), not asked(name))[1])
+            first.create(DAYS)
+    finally:
+        spark.sql("DROP TABLE IF EXISTS default.days")
+
+
+def test_jobs_that_begin_at_the_same_time_try_the_warehouse_with_files_of_their_own(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+    monkeypatch.setattr(
+        "jobs.runtime.warehouse.hadoop_path", lambda spark, path: (tried.append(path), hadoop_path(spark, path))[1]
+    )
+    for _ in range(2):
+        warehouse.check_writable()
+    assert len(set(tried)) == 2 and list(Path(warehouse.root).iterdir()) == []
 
 
 def test_a_value_cannot_become_sql() -> None:
