@@ -8,7 +8,9 @@ whether it is still wanted, which for ten length buckets takes a sixth of a core
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -18,8 +20,9 @@ from petastorm.reader import Reader
 from petastorm.workers_pool import EmptyResultError, thread_pool
 
 AHEAD = 2  # row groups that wait to be taken
+SLEEP_SECONDS = 0.05
 
-thread_pool.IO_TIMEOUT_INTERVAL_S = 0.05  # seconds of sleep; whatever is put into a queue ends it at once
+thread_pool.IO_TIMEOUT_INTERVAL_S = SLEEP_SECONDS  # whatever is put into a queue ends the sleep at once
 
 
 class _AsTheyAre:
@@ -48,6 +51,16 @@ class _Pool(thread_pool.ThreadPool):
     def stop(self) -> None:
         super().stop()
         self.ventilate()  # no row group: wakes the thread, which finds that it is no longer wanted
+
+    def join(self) -> None:
+        """Takes what is read and not wanted any more until the threads end: one that hands on an error waits for its place in
+        the queue without a look at whether it is still wanted."""
+        for worker in self._workers:
+            while worker.is_alive():
+                with suppress(queue.Empty):
+                    self._results_queue.get_nowait()
+                worker.join(SLEEP_SECONDS)
+        super().join()
 
 
 def open_row_groups(uris: Sequence[str], columns: Sequence[str]) -> Reader:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from petastorm.reader import Reader
 from petastorm.workers_pool import thread_pool
 
 from models.errors import StreamError
@@ -247,15 +248,33 @@ def test_a_reader_that_has_read_ahead_looks_seldom_whether_it_is_still_wanted(fi
     assert 0 < looked <= 20  # of some 500
 
 
-def test_a_reader_that_waits_for_work_ends_as_soon_as_it_is_stopped(files, monkeypatch):
-    monkeypatch.setattr(thread_pool, "IO_TIMEOUT_INTERVAL_S", 60)
-    reader = open_row_groups([files[0].uri], NAMES)
-    assert [len(table) for table in reader] == [1]
+def ends(reader: Reader) -> bool:
+    """Whether it does within a time in which it always should."""
     reader.stop()
     ended = threading.Thread(target=reader.join, daemon=True)
     ended.start()
     ended.join(20)
-    assert not ended.is_alive()
+    return not ended.is_alive()
+
+
+def test_a_reader_that_waits_for_work_ends_as_soon_as_it_is_stopped(files, monkeypatch):
+    monkeypatch.setattr(thread_pool, "IO_TIMEOUT_INTERVAL_S", 60)
+    reader = open_row_groups([files[0].uri], NAMES)
+    assert [len(table) for table in reader] == [1]
+    assert ends(reader)
+
+
+def test_a_reader_ends_with_an_unreadable_row_group_that_nobody_waits_for(tmp_path, capsys):
+    file = parquet_file(tmp_path / "a.parquet", sequence_rows(40, 4), 4, row_group=10)
+    page = pq.ParquetFile(file.uri).metadata.row_group(1).column(0).data_page_offset
+    with Path(file.uri).open("r+b") as damaged:
+        damaged.seek(page)
+        damaged.write(b"\xff" * 60)
+    reader, deadline = open_row_groups([file.uri], NAMES), time.monotonic() + 20
+    while "unexpected exception" not in capsys.readouterr().err:  # petastorm says so, and hands it on: its queue is full
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert ends(reader)
 
 
 def test_the_reader_of_a_lane_without_rows_opens_nothing(files):
