@@ -64,8 +64,9 @@ class _Task:
 
     def _named(self, line: str) -> dict[str, object]:
         """A worker's JSON line with the fields that all lines of the run carry."""
-        time, *rest = json.loads(line).items()
-        return dict([time, *self.fields.items(), *rest])
+        told = json.loads(line)
+        time = {"time": told.pop("time")} if "time" in told else {}  # first; a library's line may have none
+        return {**time, **self.fields, **told}
 
 
 def run_workers(spark: SparkSession, spec: str, workers: int, threads: int | None, fields: dict[str, object]) -> list[Ended]:

@@ -13,6 +13,7 @@ import datetime
 import json
 import os
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,8 @@ from models.training.watchdog import Watchdog, end_with_parent
 
 if TYPE_CHECKING:  # it imports TensorFlow, before which the environment must be set
     from models.training.cluster import Place
+
+LAST_WORDS_SECONDS = 5.0  # in which a worker that is ended must have said why
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -112,9 +115,16 @@ def _operation_failed(error: Exception, here: Place) -> int:
 
 
 def _end(spec: TrainSpec, index: int, doing: str) -> None:
-    seconds = spec.training.step_timeout_seconds
-    _failed(f"worker {index}: {doing} must end within step_timeout_seconds={seconds}. It has not.", WorkerError.exit_code)
-    os._exit(WorkerError.exit_code)  # the main thread hangs in a collective and cannot be asked
+    """Ends the process: the main thread hangs in a collective and cannot be asked. Nobody may be left to read why, and then
+    writing it would wait for ever or fail."""
+    seconds, code = spec.training.step_timeout_seconds, WorkerError.exit_code
+    last = threading.Timer(LAST_WORDS_SECONDS, os._exit, [code])
+    last.daemon = True
+    last.start()
+    try:
+        _failed(f"worker {index}: {doing} must end within step_timeout_seconds={seconds}. It has not.", code)
+    finally:
+        os._exit(code)
 
 
 def _write(**fields: object) -> None:

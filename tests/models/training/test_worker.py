@@ -150,6 +150,31 @@ def test_a_step_that_takes_too_long_ends_the_worker_and_is_named():
     assert ended == ["step 4"]
 
 
+STALLED = """
+import os, time
+from types import SimpleNamespace
+from models.training import worker
+from models.training.watchdog import Watchdog
+os.set_blocking(2, False)
+try:
+    while True:
+        os.write(2, b"x" * 512)
+except BlockingIOError:  # the pipe is full
+    os.set_blocking(2, True)
+spec = SimpleNamespace(training=SimpleNamespace(step_timeout_seconds=1))
+with Watchdog(1, lambda doing: worker._end(spec, 0, doing)):
+    time.sleep(3600)
+"""
+
+
+def test_a_worker_that_takes_too_long_ends_even_if_nobody_reads_what_it_says():
+    with subprocess.Popen([sys.executable, "-c", STALLED], stderr=subprocess.PIPE) as process:
+        try:
+            assert process.wait(timeout=30) == 10
+        finally:
+            process.kill()
+
+
 def test_a_worker_sees_the_gpus_that_its_task_was_given():
     worker = WorkerProcess("no spec", gpus=("3", "5"), log=lambda line: None)
     environment = Path(f"/proc/{worker.pid}/environ").read_bytes().split(b"\0")
