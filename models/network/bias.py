@@ -16,15 +16,22 @@ from models.network.layers import Composite, derive, embedding
 
 NEAR, POSITION_BUCKETS = 16, 32  # distances below NEAR have a bucket each; the others share by the logarithm
 FARTHEST = 1024  # positions from which on all are far
+ROUNDING = 1e-9  # of a logarithm that is a whole number
 
 
 def position_buckets(length: tf.Tensor) -> tf.Tensor:
     """(length, length) int32: the bucket of how many positions column j lies before row i; 0 also where it lies after."""
     places = tf.range(length)
-    distance = tf.maximum(places[:, None] - places[None, :], 0)
+    distance = tf.clip_by_value(places[:, None] - places[None, :], 0, FARTHEST)
+    return tf.gather(tf.constant([_position_bucket(d) for d in range(FARTHEST + 1)], tf.int32), distance)
+
+
+def _position_bucket(distance: int) -> int:
+    if distance < NEAR:
+        return distance
     grows = (POSITION_BUCKETS - NEAR) / math.log(FARTHEST / NEAR)
-    far = NEAR + tf.cast(tf.math.log(tf.maximum(tf.cast(distance, tf.float32), NEAR) / NEAR) * grows, tf.int32)
-    return tf.where(distance < NEAR, distance, tf.minimum(far, POSITION_BUCKETS - 1))
+    far = math.log(distance / NEAR) * grows + ROUNDING
+    return min(NEAR + math.floor(far), POSITION_BUCKETS - 1)
 
 
 def elapsed(gaps: tf.Tensor) -> tf.Tensor:
@@ -40,9 +47,16 @@ def seconds(gaps: tf.Tensor) -> tf.Tensor:
 
 
 def time_buckets(rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
-    """(batch, length, length) int32: the bucket of rows[i] - columns[j], both (batch, length) in seconds; 0 where negative."""
-    apart = tf.cast(tf.maximum(rows[:, :, None] - columns[:, None, :], 0.0), tf.float32)
-    return tf.minimum(tf.cast(tf.math.log(1.0 + apart) / math.log(2.0), tf.int32), GAP_BUCKETS - 1)
+    """(batch, length, length) int32: the bucket of rows[i] - columns[j], both (batch, length) in seconds; 0 where negative.
+
+    Sums of `seconds` often lie where a bucket begins, and there libraries differ on which side the logarithm falls (that of an
+    export is float32, whatever is asked for). All agree on the power of two that is nearest, and with it is compared exactly.
+    """
+    apart = 1.0 + tf.cast(tf.maximum(rows[:, :, None] - columns[:, None, :], 0.0), tf.float32)
+    nearest = tf.cast(tf.math.log(apart) * (1.0 / math.log(2.0)) + 0.5, tf.int32)
+    nearest = tf.minimum(nearest, GAP_BUCKETS - 1)
+    begins = tf.gather(tf.constant([2.0**bits for bits in range(GAP_BUCKETS)], tf.float32), nearest)
+    return nearest - tf.cast(apart < begins, tf.int32)
 
 
 class RelativeBias(Composite):

@@ -1,11 +1,15 @@
 import math
 
 import numpy as np
+import onnxruntime
+import pytest
 import tensorflow as tf
+import tf2onnx
 
 from models.config import ModelConfig
 from models.inputs import GAP_BUCKETS
 from models.network.bias import FARTHEST, NEAR, POSITION_BUCKETS, RelativeBias, elapsed, position_buckets, time_buckets
+from models.scoring.export import OPSET
 
 
 def gap_bucket(seconds: float) -> int:
@@ -38,6 +42,27 @@ def test_seconds_count_after_years():
     times = elapsed(tf.constant([[0, *map(gap_bucket, gaps[1:])]]))
     found = time_buckets(times, times).numpy()[0, -1]
     assert found.tolist() == [gap_bucket(since) - 1 for since in np.cumsum([*gaps[:0:-1]])[::-1].tolist()] + [0]
+
+
+@pytest.mark.parametrize("together", [1, 8, 9])  # libraries take the logarithm of as many otherwise
+def test_a_time_bucket_begins_at_a_power_of_two_in_the_model_and_in_its_export(together):
+    begins = np.array([[2.0**bits - 1] * together for bits in range(GAP_BUCKETS)])
+    inside = np.array([[2.0**bits * 1.4 - 1] * together for bits in range(GAP_BUCKETS)])
+    graph = tf.function(lambda rows: time_buckets(rows, tf.zeros_like(rows)[:, :1]), autograph=False)
+    proto, _ = tf2onnx.convert.from_function(graph, [tf.TensorSpec([None, None], tf.float64, name="rows")], opset=OPSET)
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    for seconds in (begins, inside):
+        for bits, row in enumerate(seconds[:, None]):  # each alone: (1, together)
+            expected = [[[bits]] * together]
+            assert time_buckets(tf.constant(row), tf.zeros([1, 1], tf.float64)).numpy().tolist() == expected
+            assert graph(tf.constant(row)).numpy().tolist() == expected
+            assert session.run(None, {"rows": row})[0].tolist() == expected
+
+
+def test_a_position_bucket_that_begins_at_a_whole_number_of_positions_begins_there():
+    column = position_buckets(tf.constant(FARTHEST + 1)).numpy()[:, 0]
+    half = NEAR + (POSITION_BUCKETS - NEAR) // 2  # in logarithms, 128 lies in the middle of 16 and 1024
+    assert column[127:129].tolist() == [half - 1, half]
 
 
 def test_time_buckets_are_logarithms_of_what_lies_between():
