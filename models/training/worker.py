@@ -1,7 +1,7 @@
 """One training worker: `python -m models.training.worker SPEC.json`, alone or as one of several that TF_CONFIG names.
 
 Exit codes: 0 trained, 1 a defect, 2 usage, or a training that diverges, 3 tables or checkpoint refused, 10 a worker died or
-stalled, worth a retry.
+stalled, worth a retry, 130 interrupted by hand.
 The result is one JSON line on stdout, from the chief; log lines are JSON on stderr.
 """
 
@@ -30,6 +30,7 @@ from models.training.watchdog import Watchdog, end_with_parent
 if TYPE_CHECKING:  # it imports TensorFlow, before which the environment must be set
     from models.training.cluster import Place
 
+INTERRUPTED = 130  # as shells have it
 LAST_WORDS_SECONDS = 5.0  # in which a worker that is ended must have said why
 
 
@@ -164,7 +165,10 @@ def _progress(index: int) -> Iterator[Callable[[int, int], None]]:
 
 
 if __name__ == "__main__":
-    exit_code = main()
+    try:
+        exit_code = main()
+    except KeyboardInterrupt:
+        exit_code = _failed("interrupted. The same command goes on from the last checkpoint.", INTERRUPTED)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(exit_code)  # TensorFlow's way out waits for peers, which may be gone

@@ -115,6 +115,20 @@ def test_a_spec_that_cannot_be_read_ends_with_2(tmp_path):
     assert "must be a training spec" in json.loads(error.splitlines()[-1])["error"]
 
 
+def test_a_worker_that_is_interrupted_by_hand_ends_with_130_and_waits_for_nobody(tables, tmp_path):
+    path = tmp_path / "spec.json"
+    path.write_text(training_spec(tables, tmp_path, epochs=1000).model_dump_json())
+    with start(str(path)) as process:
+        try:
+            assert '"step": "begin"' in next(line for line in process.stderr if line.startswith("{"))
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=60) == 130
+            told = json.loads(process.stderr.read().splitlines()[-1])
+        finally:
+            process.kill()
+    assert told["error"] == "interrupted. The same command goes on from the last checkpoint."
+
+
 def test_a_worker_ends_when_the_process_that_started_it_is_gone(tables, tmp_path):
     path = tmp_path / "spec.json"
     path.write_text(training_spec(tables, tmp_path, epochs=1000).model_dump_json())
