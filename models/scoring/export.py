@@ -59,8 +59,10 @@ def export_model(
         ExportError: if the graphs differ from the model by more than TOLERANCE on the sample, or the sample is empty.
     """
     folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _remove_drafts(folder)
     draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")  # beside it, so that the rename stays on one file system
-    draft.mkdir(parents=True)
+    draft.mkdir()
     try:
         _write_graph(draft / ENCODER, "states", *_encoder(model))
         _write_graph(draft / ITEMS, "vectors", *_items(model))
@@ -73,6 +75,12 @@ def export_model(
         _publish(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _remove_drafts(folder: Path) -> None:
+    """Those of earlier exports to the same folder, which were killed."""
+    for left in [path for path in folder.parent.iterdir() if path.name.startswith(f".{folder.name}.")]:
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _encoder(model: Recommender) -> tuple[Callable[..., tf.Tensor], list[tf.TensorSpec]]:

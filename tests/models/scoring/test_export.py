@@ -77,7 +77,7 @@ def test_the_card_holds_sizes_config_and_what_the_trainer_adds(folder):
 
 
 def test_an_export_that_computes_something_else_is_refused_and_the_old_one_stays(model, folder, monkeypatch, tmp_path):
-    original = models.export._write_graph
+    original = models.scoring.export._write_graph
 
     def then_change_the_model(*arguments):
         original(*arguments)
@@ -86,7 +86,7 @@ def test_an_export_that_computes_something_else_is_refused_and_the_old_one_stays
     changed = Recommender(CONFIG, SIZES, seed=4)
     target = tmp_path / "model"
     export_model(changed, content(), TRANSITIONS, VALUES, target, history(batch()), {"model_id": "old"})
-    monkeypatch.setattr(models.export, "_write_graph", then_change_the_model)
+    monkeypatch.setattr(models.scoring.export, "_write_graph", then_change_the_model)
     with pytest.raises(
         ExportError, match=r"exported vectors must equal the model's to 0.0001\. Received a difference of 0\.000"
     ):
@@ -98,7 +98,7 @@ def test_an_export_that_computes_something_else_is_refused_and_the_old_one_stays
 
 def test_a_difference_that_is_no_number_is_refused():
     with pytest.raises(ExportError, match="Received a difference of nan"):
-        models.export._refuse_difference("states", np.array([np.nan]), np.array([1.0]))
+        models.scoring.export._refuse_difference("states", np.array([np.nan]), np.array([1.0]))
 
 
 def test_an_empty_sample_proves_nothing(model, tmp_path):
@@ -113,11 +113,14 @@ def test_no_examples_have_no_states(folder):
     assert result.shape == (0, 4, CONFIG.dim)
 
 
-def test_a_second_export_replaces_the_first(model, tmp_path):
+def test_a_second_export_replaces_the_first_and_what_killed_exports_have_left(model, tmp_path):
+    for left in (".model.1", ".model.2.old", ".model2.3"):
+        (tmp_path / left).mkdir()
+        (tmp_path / left / "encoder.onnx").write_text("half a graph")
     for model_id in ("first", "second"):
         export_model(model, content(), TRANSITIONS, VALUES, tmp_path / "model", history(batch()), {"model_id": model_id})
     assert Exported.load(tmp_path / "model").card["model_id"] == "second"
-    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+    assert {p.name for p in tmp_path.iterdir()} == {"model", ".model2.3"}  # the draft of another model is not ours
 
 
 def test_a_folder_without_a_card_is_no_export(tmp_path):
