@@ -13,10 +13,21 @@ def importing(modules: list[str], without: tuple[str, ...]) -> subprocess.Comple
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+def modules_of(room: str) -> list[str]:
+    return [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in sorted((ROOT / room).rglob("[a-z]*.py"))]
+
+
 def test_models_import_without_spark_and_the_other_rooms():
-    modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in sorted((ROOT / "models").rglob("[a-z]*.py"))]
+    modules = modules_of("models")
     assert "models.network.transformer" in modules
     result = importing(modules, without=("pyspark", "delta", "features", "jobs"))
+    assert result.returncode == 0, result.stderr[-2000:]
+
+
+def test_jobs_and_what_they_send_to_executors_import_without_tensorflow():
+    modules = modules_of("jobs")
+    assert {"jobs.score_users", "jobs.runtime.shipping", "jobs.evaluation.judging"} <= set(modules)
+    result = importing(modules, without=("tensorflow", "keras", "tf2onnx"))
     assert result.returncode == 0, result.stderr[-2000:]
 
 

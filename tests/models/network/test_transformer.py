@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from models.config import ModelConfig
-from models.inputs import FIRST, HISTORY, TARGETS, UNKNOWN
+from models.inputs import FIRST, HISTORY, PADDING, TARGETS, UNKNOWN
 from models.network.trace import Trace
 from models.network.transformer import Recommender, computing_in, mean_gates
 from tests.models.examples import CONFIG, SEED, SIZES, batch, content, states, tensors
@@ -173,9 +173,23 @@ def test_attention_weights_and_gates_can_be_asked_for(model):
     assert gates <= trace.found.keys()
 
 
-def test_gates_are_reported_as_their_means_over_what_is_real(model):
-    found = mean_gates(model, content(), batch(events=(6, 1)))
-    assert set(found.values()) == {1.0}  # before training
+def test_gates_are_reported_as_their_means_over_what_is_real():
+    model, arrays, rng = Recommender(CONFIG, SIZES, seed=3), batch(events=(6, 1)), np.random.default_rng(4)
+    real = arrays["item_ids"] != PADDING  # (2, 6)
+    numbers = {
+        "request_embedding/user_features": arrays["user_features"].reshape(2, 6, -1)[real],
+        "item_tower/numbers": content().numbers[FIRST:],
+    }
+    layers = (model.decoder.requests.numbers["user_features"].gates, model.tower.numbers.gates)
+    expected = {}
+    for (name, rows), layer in zip(numbers.items(), layers, strict=True):
+        layer.set_weights([rng.normal(size=w.shape) for w in layer.get_weights()])
+        kernel, bias = layer.get_weights()
+        means = (2 / (1 + np.exp(-rows @ kernel - bias))).mean(axis=0)
+        expected |= {f"{name}/{i}": mean for i, mean in enumerate(means)}
+    found = mean_gates(model, content(), arrays)
+    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-5)
+    assert {gate for name, gate in found.items() if name not in expected} == {1.0}  # untrained
     assert {"item_tower/categories", "item_tower/numbers/0", "event_embedding/value", "request_embedding/item"} <= found.keys()
     assert mean_gates(Recommender(ModelConfig(dim=16, gates=False), SIZES), content(), batch()) == {}
 
