@@ -215,14 +215,16 @@ class TrainingRun:
         return {"loss": float(self._state["loss"][0]), "value_loss": float(self._state["loss"][1]), **metrics}
 
     def _judge(self) -> dict[str, float]:
-        """Validates the averaged weights; keeps them if they are the best so far, or if nothing can be validated."""
+        """Validates the averaged weights; keeps them if they are the best so far, or if no metric has told any apart yet."""
         averages = self._optimizer.averages()
         if not all(np.isfinite(weights.numpy()).all() for weights in averages):  # the last step's, after a loss that was one
             raise self._diverged("weights must be numbers. Some are not")
         metrics = self._validation.metrics(averages, self._watchdog)
         self._watchdog.beat("end of epoch")
-        score = self._score(metrics)
-        if metrics and not score > float(self._state["score"]):
+        score, best = self._score(metrics), float(self._state["score"])
+        if metrics and score == -np.inf:
+            self._log("not_judged", reason="no target of the validation split is ranked among the first ten")
+        if not score > best and best > -np.inf:
             self._state["waited"].assign_add(1)
             return metrics
         self._state["score"].assign(score)
@@ -233,8 +235,9 @@ class TrainingRun:
         return metrics
 
     def _score(self, metrics: Mapping[str, float]) -> float:
+        """How good the weights are, higher is better; -inf: the metrics do not tell, as where no target is found at all."""
         if self._spec.training.keep_by == "ranking" or not metrics:
-            return metrics.get(NDCG, -np.inf)
+            return metrics.get(NDCG) or -np.inf
         if VALUE_LOSS not in metrics:
             raise StreamError(f"{self._spec.sequences.path}: training.keep_by: value needs values in the validation split.")
         return -metrics[VALUE_LOSS]

@@ -227,6 +227,18 @@ def test_training_ends_when_validation_has_not_improved_for_patience_epochs(tabl
     assert trained.steps == 4 + 5  # the first epoch's: 50 and 70 rows by 16
 
 
+def test_a_metric_that_tells_no_weights_apart_ends_no_training_and_the_newest_weights_are_kept(tmp_path):
+    repeats = sequence_rows(9, 8, split="valid")
+    for row in repeats:  # whoever has seen the target is not asked about it
+        row["targets"] = [row["item_ids"][0]] * 8
+    write_tables(tmp_path, [*sequence_rows(20, 8), *repeats])
+    trained, lines = run(training_spec(tmp_path, tmp_path / "run", epochs=4, patience=1))
+    assert [line["valid_ndcg@10"] for line in lines if line["step"] == "epoch"] == [0.0] * 4
+    assert trained.steps == 4 * 2  # 20 rows by 16
+    assert trained.metrics["valid_ndcg@10"] == 0
+    assert [line["step"] for line in lines].count("not_judged") == 4
+
+
 def test_a_run_whose_loss_is_no_number_any_more_ends_with_what_to_change(tables, tmp_path):
     spec = training_spec(tables, tmp_path, epochs=3, learning_rate=1e30, warmup_steps=0, lanes=1)
     with pytest.raises(DivergedError, match=r"by step \d+: training has diverged. Lower training.learning_rate=1e\+30"):
