@@ -38,6 +38,7 @@ def export_model(
     folder: str | Path,
     sample: dict[str, np.ndarray],
     card: dict,
+    beat: Callable[[str], None] = lambda doing: None,
 ) -> None:
     """Writes encoder.onnx, items.onnx, values.onnx, transitions.npz, item_values.npz and card.json; the folder appears
     whole or not at all.
@@ -55,6 +56,7 @@ def export_model(
         folder: replaced if it is there.
         sample: real examples, the arrays of HISTORY, on which graph and model are compared.
         card: what to keep beside the graphs; sizes and config are added.
+        beat: is told of each part before it begins; a graph takes seconds.
     Raises:
         ExportError: if the graphs differ from the model by more than TOLERANCE on the sample, or the sample is empty.
     """
@@ -64,9 +66,10 @@ def export_model(
     draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")  # beside it, so that the rename stays on one file system
     draft.mkdir()
     try:
-        _write_graph(draft / ENCODER, "states", *_encoder(model))
-        _write_graph(draft / ITEMS, "vectors", *_items(model))
-        _write_graph(draft / VALUES, "values", *_values(model))
+        for file, output, graph in ((ENCODER, "states", _encoder), (ITEMS, "vectors", _items), (VALUES, "values", _values)):
+            beat(f"export of {file}")
+            _write_graph(draft / file, output, *graph(model))
+        beat("check of the export")
         transitions.save(draft)
         item_values.save(draft)
         card = card | {"sizes": dataclasses.asdict(model.sizes), "config": model.config.model_dump()}

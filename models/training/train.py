@@ -90,7 +90,7 @@ def train(spec: TrainSpec, cluster: Cluster, watchdog: Watchdog, log: Log, progr
         if spec.export:
             run.export(spec.export, transitions, item_values)
         metrics |= run.gates()
-    cluster.sum(tf.constant(0.0))  # nobody leaves before the chief is done: a worker that leaves looks like one that died
+    run.leave_together()
     return run.result(time.monotonic() - start, metrics)
 
 
@@ -289,7 +289,7 @@ class TrainingRun:
 
     def export(self, folder: str, transitions: Transitions, item_values: ItemValues) -> None:
         """Writes the model to `folder`, checked on real rows of the table."""
-        self._watchdog.beat("export")
+        self._alone("export")
         steps = int(self._state["best_step"])
         card = {
             "model_id": self._spec.model_id,
@@ -300,10 +300,9 @@ class TrainingRun:
             "like_score": self._spec.like_score,
             "tells_values": self._spec.training.loss.value > 0,
         }
-        Path(folder).parent.mkdir(parents=True, exist_ok=True)
         whole = Recommender(self._spec.model, self._spec.sizes)  # executors compute in float32, whatever training did
         assign(whole.trainable_variables, self._best)
-        export_model(whole, self._content, transitions, item_values, folder, self._sample, card)
+        export_model(whole, self._content, transitions, item_values, folder, self._sample, card, self._alone)
         self._log("export", folder=folder)
 
     @cached_property
@@ -316,7 +315,18 @@ class TrainingRun:
 
     def gates(self) -> dict[str, float]:
         """Mean gates of the kept weights, named as they stand among the metrics."""
+        self._alone("gates")
         return {f"{GATE}{name}": gate for name, gate in mean_gates(self.model, self._content, self._sample).items()}
+
+    def _alone(self, doing: str) -> None:
+        """The chief does this while the others wait in `leave_together`, each time as long as a step may take."""
+        self._watchdog.beat(doing)
+        self._cluster.sum(tf.constant(1.0))
+
+    def leave_together(self) -> None:
+        """Waits until the chief is done, too: a worker that leaves looks to the others like one that died."""
+        while self._cluster.sum(tf.constant(0.0)) > 0:
+            self._watchdog.beat("wait for the chief")
 
     def result(self, seconds: float, further: Mapping[str, float]) -> Trained:
         loss, value_loss = self._state["loss"].numpy().tolist()

@@ -101,6 +101,13 @@ def test_a_difference_that_is_no_number_is_refused():
         models.scoring.export._refuse_difference("states", np.array([np.nan]), np.array([1.0]))
 
 
+def test_an_export_tells_of_each_part_before_it_begins(model, tmp_path):
+    told: list[str] = []
+    export_model(model, content(), TRANSITIONS, VALUES, tmp_path / "model", history(batch()), {}, told.append)
+    graphs = [f"export of {name}.onnx" for name in ("encoder", "items", "values")]
+    assert told == [*graphs, "check of the export"]
+
+
 def test_an_empty_sample_proves_nothing(model, tmp_path):
     with pytest.raises(ExportError, match=r"the sample must hold examples.* Received none\."):
         export_model(model, content(), TRANSITIONS, VALUES, tmp_path / "model", history(batch(events=())), {})

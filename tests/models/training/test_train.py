@@ -17,7 +17,7 @@ from models.signals.transitions import FADINGS, LAST, WEIGHTS
 from models.training import validation
 from models.training.cluster import Cluster
 from models.training.spec import TrainSpec
-from models.training.train import Trained, train
+from models.training.train import Trained, TrainingRun, train
 from models.training.validation import Validation
 from models.training.watchdog import Watchdog
 from tests.models.examples import opinions_by_loop
@@ -258,6 +258,14 @@ def test_more_workers_than_lanes_are_refused(tables, tmp_path):
     spec, two = training_spec(tables, tmp_path, lanes=1), SimpleNamespace(workers=2)
     with pytest.raises(LanesError, match=r"training.lanes must be a multiple of the workers in TF_CONFIG. Received 1 and 2"):
         train(spec, two, None, None, None)
+
+
+def test_workers_wait_for_the_chief_as_long_as_it_is_at_work_and_leave_with_it():
+    chief, beats = iter([1.0, 1.0, 0.0]), list[str]()
+    cluster = SimpleNamespace(sum=lambda mine: mine + next(chief))
+    TrainingRun.leave_together(SimpleNamespace(_cluster=cluster, _watchdog=SimpleNamespace(beat=beats.append)))
+    assert beats == ["wait for the chief"] * 2
+    assert next(chief, None) is None
 
 
 def test_a_run_in_mixed_precision_learns_and_exports_float32(tables, tmp_path):
