@@ -339,7 +339,8 @@ MODELS = Table(
         Column(
             "export_path",
             "string",
-            "folder of the exported model: encoder.onnx, items.onnx, values.onnx, transitions.npz, item_values.npz, card.json",
+            "folder of the exported model, <warehouse>/_models/<model_id> by the warehouse's name at the time: encoder.onnx, "
+            "items.onnx, values.onnx, transitions.npz, item_values.npz, card.json",
         ),
     ),
     ("model_id",),

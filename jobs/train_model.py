@@ -27,7 +27,7 @@ from features.scaling import z_scores
 from jobs.runtime.arguments import Option
 from jobs.runtime.config import digest
 from jobs.runtime.job import Job, Run
-from jobs.runtime.trained import input_names, newest_row
+from jobs.runtime.trained import export_name, input_names, newest_row
 from jobs.runtime.version import code_version, package_versions
 from jobs.runtime.warehouse import equals
 from jobs.training.likes import like_score
@@ -51,7 +51,7 @@ def build(run: Run) -> None:
     result = train(run, spec)
     run.count("train_rows", result["rows"])
     newest = newest_row(run.newest("models")) if run.exists("models") else None
-    if newest is not None and newest["model_id"] == spec.model_id:
+    if newest is not None and (newest["model_id"], newest["export_path"]) == (spec.model_id, spec.export):
         run.keep()
         return
     # An older row of it is replaced: scoring takes the newest model, which is that of the scenario as it is now.
@@ -77,10 +77,8 @@ def training_spec(run: Run, sizes: Sizes) -> TrainSpec:
         like_score=like_score(training.loss, lambda: run.read("statistics")),
         threads=threads(run, training.workers),
     )
-    # Tables by version, not by path: the same warehouse under another name makes the same model.
-    identity = {k: v for k, v in spec.identity().items() if not k.endswith(".path")}
-    model_id = digest([identity, run.config.dump("sequences"), code_version()])
-    folders = {"folder": run.mounted(f"_training/{model_id}"), "export": run.mounted(f"_models/{model_id}")}
+    model_id = digest([spec.identity(), run.config.dump("sequences"), code_version()])
+    folders = {"folder": run.mounted(f"_training/{model_id}"), "export": run.mounted(export_name(model_id))}
     return spec.model_copy(update={"model_id": model_id, **folders})
 
 

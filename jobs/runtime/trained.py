@@ -79,7 +79,7 @@ def newest_model(run: Run) -> Trained:
     if row is None:
         which = "holds no model" if wanted is None else f"holds no model {wanted}"
         raise NoInputError(f"models: the warehouse {which}. Run train_model first.")
-    folder = _local(run, row["export_path"])
+    folder = _local(run, run.path(export_name(row["model_id"])))
     trained = Trained(row["model_id"], folder, dict(row["inputs"]), Exported.load(folder))
     _check_inputs(run, trained)
     run.log("model", model_id=trained.model_id, created_at=trained_at(row), inputs=trained.inputs)
@@ -98,12 +98,18 @@ def trained_at(row: Row) -> datetime.datetime:
     return created.astimezone(datetime.UTC)
 
 
-def _local(run: Run, export_path: str) -> Path:
+def export_name(model_id: str) -> str:
+    """Where a warehouse keeps the export of a model. `models.export_path` is where it was when the model was trained: the
+    warehouse may have another name since, or be a copy."""
+    return f"_models/{model_id}"
+
+
+def _local(run: Run, export: str) -> Path:
     """A copy of the export on this machine."""
     folder = private_folder()
     try:
         for name in FILES:
-            fetch(run.spark, f"{export_path}/{name}", folder / name)
+            fetch(run.spark, f"{export}/{name}", folder / name)
     except FileNotFoundError as error:
         raise ExportError(f"{error}: there is no such file, though `models` names it. Run train_model with --force.") from error
     return folder

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from features.errors import ContractError, NoInputError
 from jobs.runtime.job import Run
+from jobs.runtime.trained import export_name
 from jobs.runtime.version import code_version, package_versions
 from jobs.training.likes import like_score
 from jobs.training.workers import threads, train
@@ -47,7 +48,7 @@ def replay(run: Run, model_id: str) -> None:
     result = train(run, spec)
     from models.scoring.export import weights_of  # noqa: PLC0415  # it imports TensorFlow, which no other driver needs
 
-    expected, found = weights_of(card["export_path"]), weights_of(str(spec.export))
+    expected, found = weights_of(run.mounted(export_name(model_id))), weights_of(str(spec.export))
     different, whole = (expected - found).total(), expected.total()
     run.count("train_rows", result["rows"])
     run.count("weights_different", different)

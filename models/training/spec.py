@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Any
 
 from pydantic import Field, PositiveInt
@@ -44,19 +42,19 @@ class TrainSpec(Section):
         return self.training.lanes or self.training.workers
 
     def identity(self) -> dict[str, Any]:
-        """What decides the weights, flat; two runs of the same identity may share a checkpoint."""
+        """What decides the weights, flat; two runs of the same identity may share a checkpoint.
+
+        Tables by version, not by path: the same warehouse under another name makes the same model.
+        """
         training = self.training.model_dump(mode="json", exclude=_WITHOUT_EFFECT) | {"lanes": self.lanes}
         decisive = {
-            "sequences": self.sequences.model_dump(),
-            "item_content": self.item_content.model_dump(),
-            "item_transitions": self.item_transitions.model_dump(),
-            "item_values": self.item_values.model_dump(),
+            "sequences": {"version": self.sequences.version},
+            "item_content": {"version": self.item_content.version},
+            "item_transitions": {"version": self.item_transitions.version},
+            "item_values": {"version": self.item_values.version},
             "model": self.model.model_dump(mode="json"),
             "training": training,
             "sizes": vars(self.sizes),
             "value": {"like_score": self.like_score},
         }
         return {f"{section}.{key}": value for section, values in decisive.items() for key, value in values.items()}
-
-    def fingerprint(self) -> str:
-        return hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()[:16]

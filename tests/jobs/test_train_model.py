@@ -16,6 +16,7 @@ from features.schema import Table
 from features.tables import ITEM_CONTENT, ITEM_TRANSITIONS, ITEM_VALUES, LABEL_VOCABULARY, MODELS, SEQUENCES, STATISTICS
 from jobs import train_model
 from models.scoring.exported import Exported
+from models.training.launch import Ended
 from tests.models.tables import ITEMS, item_content, item_transitions, item_values, sequence_rows
 
 TIME = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
@@ -38,6 +39,7 @@ class Scenario:
             "model": {"dim": 16},
             "training": settings | training,
         }
+        root.mkdir(exist_ok=True)
         self.conf = root / "scenario.yaml"
         self.conf.write_text(yaml.safe_dump(scenario))
 
@@ -143,9 +145,11 @@ def test_going_back_to_an_earlier_configuration_makes_its_model_the_newest_again
 
 def test_a_model_is_trained_again_to_the_same_weights_from_what_its_row_pins(spark, tmp_path, capfd):
     rows = [*sequence_rows(30, 4), *sequence_rows(9, 8, split="valid")]
-    scenario = Scenario(spark, tmp_path, workers=1, epochs=2).with_tables(rows)
-    assert scenario.train() == 0
-    (model,) = scenario.models()
+    before = Scenario(spark, tmp_path / "before", workers=1, epochs=2).with_tables(rows)
+    assert before.train() == 0
+    (model,) = before.models()
+    before.root.rename(tmp_path / "after")  # a replay must not need the name that the warehouse had
+    scenario = Scenario(spark, tmp_path / "after", workers=1, epochs=2)
     pinned = list(scenario.path("sequences").rglob("*.parquet"))
     scenario.with_tables(sequence_rows(12, 8))  # version 1 of everything: other rows, which a replay must not see
     capfd.readouterr()
@@ -169,6 +173,22 @@ def test_a_model_is_trained_again_to_the_same_weights_from_what_its_row_pins(spa
     assert "is gone: VACUUM has taken this version" in errors(capfd.readouterr().err)
     assert scenario.train("--replay", "nobody") == 4
     assert "holds no model nobody" in errors(capfd.readouterr().err)
+
+
+def test_in_a_warehouse_that_has_another_name_since_a_model_is_the_same_and_its_row_names_the_path_of_today(
+    spark, tmp_path, monkeypatch
+):
+    result = {"steps": 1, "rows": 3, "device": "an abacus", "metrics": {}}
+    monkeypatch.setattr("jobs.training.workers.run_workers", lambda *_: [Ended(0, "", result)])
+    before = Scenario(spark, tmp_path / "before").with_tables(sequence_rows(3, 4))
+    assert before.train() == 0
+    (model,) = before.models()
+    before.root.rename(tmp_path / "after")
+    after = Scenario(spark, tmp_path / "after")
+    assert after.train() == 0
+    (again,) = after.models()
+    export = str(after.path(f"_models/{model['model_id']}"))
+    assert again == model | {"export_path": export, "created_at": again["created_at"]}
 
 
 @pytest.mark.parametrize(

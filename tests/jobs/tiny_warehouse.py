@@ -170,7 +170,7 @@ def make(
 
 
 def copy(tiny: Tiny, root: Path) -> Tiny:
-    """The same warehouse in another folder; the exports stay where they are."""
+    """The same warehouse in another folder, exports included."""
     shutil.copytree(tiny.path(""), root / "warehouse")
     conf = root / "tiny.yaml"
     conf.write_text(yaml.safe_dump(_scenario(root)), encoding="utf-8")
@@ -219,7 +219,7 @@ def with_model(tiny: Tiny, model_id: str = "m1", seed: int = 7, **card: Any) -> 
         item_categories=CATEGORIES, max_length=MAX_LENGTH, user_numbers=2, user_labels=4, user_label_slots=1,
     )  # fmt: skip
     model = Recommender(ModelConfig(dim=8, dropout=0.0), sizes, seed=seed)
-    folder = tiny.root / "exports" / model_id
+    folder = Path(tiny.path("_models"), model_id)
     folder.parent.mkdir(exist_ok=True)
     names = {
         "user_features": ["events_count_7d"], "user_numbers": ["age_z_score", "age_known"], "user_labels": ["segment"],

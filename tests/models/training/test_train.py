@@ -1,4 +1,5 @@
 import itertools
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -220,6 +221,16 @@ def test_a_finished_run_is_not_trained_again(undisturbed):
     assert (again.steps, again.rows) == (trained.steps, trained.rows)
 
 
+def test_a_run_goes_on_where_it_was_in_a_warehouse_that_has_another_name_since(tables, tmp_path, undisturbed):
+    spec, trained, _ = undisturbed
+    shutil.copytree(tables, tmp_path / "tables")
+    shutil.copytree(spec.folder, tmp_path / "run")
+    moved = training_spec(tmp_path / "tables", tmp_path / "run")
+    again, lines = run(moved)
+    assert [line["step"] for line in lines] == ["resume", "transitions", "item_values"]  # nothing is left to be trained
+    assert again.steps == trained.steps
+
+
 def test_training_ends_when_validation_has_not_improved_for_patience_epochs(tables, tmp_path):
     spec = training_spec(tables, tmp_path, epochs=9, patience=2, learning_rate=1e-12, average=0.0, lanes=1)
     trained, lines = run(spec)
@@ -315,6 +326,6 @@ def test_item_content_of_another_vocabulary_is_refused(tmp_path):
 def test_workers_and_checkpoint_steps_do_not_make_another_run_but_lanes_and_seed_do(tmp_path):
     spec = training_spec(tmp_path, tmp_path)
     same = training_spec(tmp_path, tmp_path, workers=2, checkpoint_steps=1, step_timeout_seconds=9)
-    assert spec.fingerprint() == same.fingerprint()
+    assert spec.identity() == same.identity()
     for other in (training_spec(tmp_path, tmp_path, lanes=4), training_spec(tmp_path, tmp_path, seed=1)):
-        assert other.fingerprint() != spec.fingerprint()
+        assert other.identity() != spec.identity()
