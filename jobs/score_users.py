@@ -40,7 +40,7 @@ from jobs.runtime.job import Job, Run
 from jobs.runtime.shipping import ship, shipped, shipped_likeness
 from jobs.runtime.trained import Catalogue, Trained, as_trained, catalogue, likeness, newest_model, users_content
 from jobs.runtime.warehouse import equals
-from models.signals.transitions import LAST, padded
+from models.signals.transitions import LAST, newest_of_each
 from models.stream.columns import histories, lists, ragged
 
 
@@ -191,7 +191,7 @@ def _ranker(model: str, k: int, tells_values: bool) -> Callable[[Iterable[pa.Rec
         for batch in batches:
             if len(batch):
                 vectors = np.stack(ragged(batch.column("vector")))
-                last = padded(ragged(batch.column("last")))
+                last = newest_of_each(ragged(batch.column("last")))
                 items, scores = shipped(model).best_items(vectors, last, k, ragged(batch.column("seen")))
                 pasts = list(zip(ragged(batch.column("rated")), ragged(batch.column("values")), strict=True))
                 told = shipped(model).values(vectors, items, pasts) if tells_values else np.full(items.shape, np.nan)

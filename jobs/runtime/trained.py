@@ -28,7 +28,7 @@ from models.errors import ExportError
 from models.inputs import CONTENT, FIRST, ItemContent
 from models.scoring.exported import FILES, Exported
 from models.scoring.scorer import known_content
-from models.signals.likeness import Likeness, padded
+from models.signals.likeness import Likeness, ranked_rows
 from models.stream.columns import matrix
 
 
@@ -194,7 +194,7 @@ def likeness(run: Run, listed: Catalogue) -> Likeness:
     others = vocabulary.select(F.col("item_id").alias("neighbour_id"), F.col("index").alias("neighbour"))
     columns = pairs.join(others, "neighbour_id").select("index", "rank", "neighbour", "similarity").toArrow()
     items, ranks, neighbours, similarities = (column.to_numpy() for column in columns)
-    arrays = padded(items, ranks, neighbours, similarities, len(listed.item_ids))
+    arrays = ranked_rows(items, ranks, neighbours, similarities, len(listed.item_ids))
     return Likeness(*arrays, listed.content.categories, listed.content.numbers)
 
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from models.errors import StreamError
 from models.inputs import CONTENT, PADDING, Input, ItemContent, Sizes
 from models.signals.item_values import ItemValues
-from models.signals.likeness import padded
+from models.signals.likeness import ranked_rows
 from models.signals.transitions import Transitions
 from models.stream.delta_log import TableFile, table_files
 
@@ -54,7 +54,7 @@ def read_transitions(path: str, version: int, items: int) -> dict[int, Transitio
     found = {}
     for one in np.unique(reach):
         own = reach == one
-        found[int(one)] = Transitions(*padded(index[own], rank[own], following[own], shares[own], items))
+        found[int(one)] = Transitions(*ranked_rows(index[own], rank[own], following[own], shares[own], items))
     return found or {1: Transitions.none(items)}
 
 
@@ -76,7 +76,7 @@ def read_item_values(path: str, version: int, items: int) -> ItemValues:
     biases = np.zeros(items, np.float32)
     biases[index] = table["bias"].to_numpy()
     ranks = 1 + np.arange(len(neighbours)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return ItemValues(biases, *padded(np.repeat(index, counts), ranks, neighbours, similarities, items))
+    return ItemValues(biases, *ranked_rows(np.repeat(index, counts), ranks, neighbours, similarities, items))
 
 
 def _tables(path: str, files: Iterable[TableFile], columns: Sequence[str]) -> list[pa.Table]:

@@ -109,7 +109,7 @@ def _divided(product: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return np.divide(product, lengths, out=np.full(len(product), np.nan), where=lengths > 0).astype(np.float32)
 
 
-def padded(
+def ranked_rows(
     items: np.ndarray, ranks: np.ndarray, neighbours: np.ndarray, similarities: np.ndarray, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows as of `Likeness.neighbours` and `.similarities`, of `size` items from one entry per pair, each (pairs,).

@@ -110,7 +110,7 @@ def last_items(item_ids: np.ndarray, rows: np.ndarray, places: np.ndarray) -> np
     return np.where(at >= 0, item_ids[rows[:, None], np.maximum(at, 0)], PADDING).astype(np.int32)
 
 
-def padded(lists: Sequence[np.ndarray]) -> np.ndarray:
+def newest_of_each(lists: Sequence[np.ndarray]) -> np.ndarray:
     """(n, LAST) int32 from the last items of n users, the newest first, of whom some have fewer."""
     found = np.full((len(lists), LAST), PADDING, np.int32)
     for row, items in zip(found, lists, strict=True):

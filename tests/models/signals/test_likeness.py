@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from models.inputs import FIRST, PADDING
-from models.signals.likeness import Likeness, padded
+from models.signals.likeness import Likeness, ranked_rows
 
 A, B, C, D = range(FIRST, FIRST + 4)
-NEIGHBOURS, SIMILARITIES = padded(
+NEIGHBOURS, SIMILARITIES = ranked_rows(
     np.array([A, A, B]), np.array([1, 2, 1]), np.array([B, C, A]), np.array([0.5, 0.25, 0.5]), FIRST + 4
 )
 LIKENESS = Likeness(
@@ -53,7 +53,7 @@ def test_without_a_past_there_is_nothing_to_compare():
 
 
 def test_items_without_any_neighbours_can_be_asked_for():
-    none = padded(*[np.array([], int)] * 3, np.array([]), FIRST + 4)
+    none = ranked_rows(*[np.array([], int)] * 3, np.array([]), FIRST + 4)
     assert Likeness(*none, LIKENESS.categories, LIKENESS.numbers).reasons(np.array([A]), np.array([B])).because[0] == PADDING
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.signals.transitions import FLOOR, LAST, Transitions, last_items, padded
+from models.signals.transitions import FLOOR, LAST, Transitions, last_items, newest_of_each
 
 ITEMS = 9
 FOLLOWING = np.array([[0, 0], [0, 0], [3, 4], [2, 0], [5, 6], [6, 2], [8, 7], [0, 0], [8, 2]], np.int32)
@@ -52,9 +52,10 @@ def test_the_last_items_are_counted_back_from_the_place_of_the_request():
     item_ids = np.array([[5, 6, 7, 8, 0], [4, 3, 0, 0, 0]])
     found = last_items(item_ids, np.array([0, 0, 1, 1]), np.array([3, 1, 1, 0]))
     assert found.tolist() == _filled([[8, 7, 6, 5], [6, 5], [3, 4], [4]]).tolist()
-    assert padded([np.array([8, 7, 6]), np.array([], int), np.array([4])]).tolist() == _filled([[8, 7, 6], [], [4]]).tolist()
+    lists = [[8, 7, 6], [], [4]]
+    assert newest_of_each([np.array(items, int) for items in lists]).tolist() == _filled(lists).tolist()
     long = np.arange(2, 2 * LAST + 2)
-    assert padded([long]).tolist() == [long[:LAST].tolist()]
+    assert newest_of_each([long]).tolist() == [long[:LAST].tolist()]
     assert last_items(long[None], np.array([0]), np.array([LAST])).tolist() == [long[1 : LAST + 1][::-1].tolist()]
 
 
