@@ -325,7 +325,7 @@ MODELS = Table(
         Column(
             "packages",
             "map<string,string>",
-            "versions of the packages that decide the result, and the device that it was computed on",
+            "versions of the packages that decide the result, the device that it was computed on, and the threads of each worker",
         ),
         Column("seed", "bigint", "seed of initial weights, order and dropout"),
         Column("steps", "bigint", "optimiser steps of the exported weights"),

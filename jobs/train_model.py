@@ -31,8 +31,8 @@ from jobs.runtime.trained import export_name, input_names, newest_row
 from jobs.runtime.version import code_version, package_versions
 from jobs.runtime.warehouse import equals
 from jobs.training.likes import like_score
-from jobs.training.replay import DEVICE, replay
-from jobs.training.workers import refuse_remote, threads, train
+from jobs.training.replay import DEVICE, THREADS, replay
+from jobs.training.workers import as_begun, refuse_remote, threads, train
 from models.inputs import FIRST, Sizes
 from models.stream.delta_log import training_files
 from models.training.spec import GATE, PinnedTable, TrainSpec
@@ -79,7 +79,7 @@ def training_spec(run: Run, sizes: Sizes) -> TrainSpec:
     )
     model_id = digest([spec.identity(), run.config.dump("sequences"), code_version()])
     folders = {"folder": run.mounted(f"_training/{model_id}"), "export": run.mounted(export_name(model_id))}
-    return spec.model_copy(update={"model_id": model_id, **folders})
+    return as_begun(spec.model_copy(update={"model_id": model_id, **folders}))
 
 
 def _sizes(run: Run) -> Sizes:
@@ -145,7 +145,7 @@ def _row(run: Run, spec: TrainSpec, result: dict) -> tuple:
         digest(sections),
         code_version(),
         spec.versions,
-        {**package_versions(), DEVICE: result["device"]},
+        {**package_versions(), DEVICE: result["device"], THREADS: str(spec.threads)},
         spec.training.seed,
         result["steps"],
         result["rows"],

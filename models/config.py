@@ -87,9 +87,9 @@ class LossConfig(Section):
 
 class TrainingConfig(Section):
     workers: PositiveInt = 1
-    lanes: PositiveInt | None = (
-        None  # parts of a batch; workers share them, so results do not depend on workers. Default: workers
-    )
+    # Parts of a batch, shared by the workers, so that batches do not depend on workers; nor do results, but for the last bits
+    # where more than two workers add up. Default: workers
+    lanes: PositiveInt | None = None
     epochs: PositiveInt = 30
     # Examples of one step, over all workers. More make an epoch faster, and leave a thousand users with too few steps.
     batch_size: PositiveInt = 32

@@ -22,7 +22,7 @@ from models.stream.delta_log import table_files
 from models.training.spec import PinnedTable, TrainSpec
 
 DECISIVE = ("sequences", "item_content", "item_transitions", "item_values")  # the tables whose rows decide the model
-DEVICE = "device"  # that a model was trained on, as it stands among the packages of its row
+DEVICE, THREADS = "device", "threads"  # of each worker, that a model was trained on: they stand among the packages of its row
 
 
 def replay(run: Run, model_id: str) -> None:
@@ -57,7 +57,7 @@ def replay(run: Run, model_id: str) -> None:
         changed.append(f"the device went from {before} to {now}")
     run.log("replay", model_id=model_id, weights=whole, different=different)
     if different:
-        why = f" Since then {', '.join(changed)}." if changed else " Code, packages, device and inputs are the same."
+        why = f" Since then {', '.join(changed)}." if changed else " Code, packages, device, threads and inputs are the same."
         raise ContractError(
             f"models: {model_id} must have the same weights when it is trained again. Received {different} of {whole} tensors "
             f"that differ; the new ones are in {spec.export}.{why}"
@@ -77,7 +77,7 @@ def _card(run: Run, model_id: str) -> dict[str, Any]:
 def _changed(card: dict[str, Any]) -> list[str]:
     """What the card pins and this installation cannot go back to, each as a phrase; the device is known once it has trained."""
     now, code = package_versions(), code_version()
-    others = {n: v for n, v in sorted(card["packages"].items()) if n != DEVICE and now.get(n) != v}
+    others = {n: v for n, v in sorted(card["packages"].items()) if n not in (DEVICE, THREADS) and now.get(n) != v}
     packages = [f"{n} went from {v} to {now.get(n)}" for n, v in others.items()]
     return [*([f"the code went from {card['code_version']} to {code}"] if card["code_version"] != code else []), *packages]
 
@@ -97,5 +97,5 @@ def _spec(run: Run, card: dict[str, Any]) -> TrainSpec:
         export=f"{folder}/export",
         versions=card["inputs"],
         like_score=like_score(training.loss, lambda: run.warehouse.read(run.table("statistics"), card["inputs"]["statistics"])),
-        threads=threads(run, training.workers),
+        threads=int(card["packages"].get(THREADS, threads(run, training.workers))),  # earlier versions did not say
     )

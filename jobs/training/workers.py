@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from jobs.runtime.errors import ConfigError
 from jobs.runtime.job import Run
 from models.errors import WorkerError
 from models.training.launch import Ended, first_cause
-from models.training.spec import TrainSpec
+from models.training.spec import IDENTITY, TrainSpec
 
 
 def train(run: Run, spec: TrainSpec) -> dict[str, Any]:
@@ -50,16 +51,29 @@ def threads(run: Run, workers: int) -> int:
     return int(spark.getConf().get("spark.task.cpus") or 1)
 
 
+def as_begun(spec: TrainSpec) -> TrainSpec:
+    """The spec, with as many threads as the run began with where it has a checkpoint: others would round its last bits
+    otherwise."""
+    begun = _spec_file(spec)
+    if not begun.with_name(IDENTITY).exists():
+        return spec
+    return spec.model_copy(update={"threads": json.loads(begun.read_text(encoding="utf-8"))["threads"]})
+
+
 def _cores() -> int:
     """Those that this process may use, where the system tells: on a core of its own, a second thread only gets in the way."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _write_spec(spec: TrainSpec) -> str:
-    path = Path(spec.folder, "spec.json")
+    path = _spec_file(spec)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(spec.model_dump_json(indent=1), encoding="utf-8")
     return str(path)
+
+
+def _spec_file(spec: TrainSpec) -> Path:
+    return Path(spec.folder, "spec.json")
 
 
 def _result(ends: Sequence[Ended], spec: TrainSpec) -> dict:

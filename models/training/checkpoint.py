@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from models.errors import CheckpointError
-from models.training.spec import TrainSpec
+from models.training.spec import IDENTITY, TrainSpec
 
 KEPT = 2  # checkpoints: the newest, and the one before
 
@@ -39,7 +39,7 @@ class Checkpoints:
     def save(self, step: int) -> None:
         """To be called by the chief alone."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        identity = self._folder / "identity.json"
+        identity = self._folder / IDENTITY
         if not identity.exists():
             new = identity.with_suffix(".new")
             new.write_text(json.dumps(self._spec.identity(), indent=1))
@@ -48,7 +48,7 @@ class Checkpoints:
         self._manager.save(checkpoint_number=step)
 
     def _check_identity(self) -> None:
-        identity = self._folder / "identity.json"
+        identity = self._folder / IDENTITY
         if not identity.exists():
             return
         there, here = json.loads(identity.read_text()), json.loads(json.dumps(self._spec.identity()))

@@ -9,10 +9,11 @@ from pydantic import Field, PositiveInt
 from models.config import ModelConfig, Section, TrainingConfig
 from models.inputs import Sizes
 
-# They change how a run is carried out, not what comes out of it.
+# They change how a run is carried out, not what comes out of it, but for last bits, which more than two workers add up in
+# another order.
 _WITHOUT_EFFECT = {"workers", "checkpoint_steps", "step_timeout_seconds"}
 
-
+IDENTITY = "identity.json"  # beside the checkpoints of a run
 GATE = "gate "  # start of the names of gates among the metrics of a run
 
 
@@ -35,7 +36,7 @@ class TrainSpec(Section):
     versions: dict[str, int] = Field(default_factory=dict)  # Delta version of each table that was read, for the card
     names: dict[str, list[str]] = Field(default_factory=dict)  # of the declared inputs, in their order, for the card
     like_score: float | None = None  # z-score of training.loss.like_from; null: none is declared
-    threads: PositiveInt | None = None  # of one worker; null: all cores
+    threads: PositiveInt | None = None  # of one worker, decides the last bits; null: all cores
 
     @property
     def lanes(self) -> int:

@@ -148,6 +148,7 @@ def test_a_model_is_trained_again_to_the_same_weights_from_what_its_row_pins(spa
     before = Scenario(spark, tmp_path / "before", workers=1, epochs=2).with_tables(rows)
     assert before.train() == 0
     (model,) = before.models()
+    assert model["packages"]["threads"] == str(len(os.sched_getaffinity(0)))
     before.root.rename(tmp_path / "after")  # a replay must not need the name that the warehouse had
     scenario = Scenario(spark, tmp_path / "after", workers=1, epochs=2)
     pinned = list(scenario.path("sequences").rglob("*.parquet"))
@@ -161,11 +162,12 @@ def test_a_model_is_trained_again_to_the_same_weights_from_what_its_row_pins(spa
 
     config = json.loads(model["config"])
     config["training"]["seed"] = 1
-    elsewhere = {"config": json.dumps(config), "packages": model["packages"] | {"device": "an abacus"}}
+    elsewhere = {"config": json.dumps(config), "packages": model["packages"] | {"device": "an abacus", "threads": "3"}}
     scenario.write(MODELS, [model | elsewhere])
     assert scenario.train("--replay", model["model_id"]) == 3
     told = errors(capfd.readouterr().err)
     assert "must have the same weights when it is trained again" in told
+    assert json.loads(scenario.path(f"_replays/{model['model_id']}/spec.json").read_text())["threads"] == 3
     assert f"Since then the device went from an abacus to {model['packages']['device']}." in told
 
     pinned[0].unlink()  # as VACUUM does

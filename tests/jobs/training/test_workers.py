@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from pyspark.sql import SparkSession
 
 from jobs.runtime.errors import ConfigError
-from jobs.training.workers import refuse_remote, threads
+from jobs.training.workers import as_begun, refuse_remote, threads
+from tests.models.tables import training_spec
 
 
 @pytest.mark.parametrize(("cores", "workers", "expected"), [(1, 1, 1), (4, 1, 4), (4, 2, 2), (5, 2, 2), (1, 2, 1)])
@@ -27,3 +29,12 @@ def test_workers_need_a_path_that_their_machine_mounts(root: str, refused: bool)
         return
     with pytest.raises(ConfigError, match=f"warehouse: training needs a path that all machines mount.* Received '{root}'"):
         refuse_remote(root)
+
+
+def test_a_run_that_has_a_checkpoint_goes_on_with_as_many_threads_as_it_began_with(tmp_path: Path) -> None:
+    begun = training_spec(tmp_path, tmp_path)
+    (tmp_path / "spec.json").write_text(begun.model_dump_json())
+    now = begun.model_copy(update={"threads": 2})
+    assert as_begun(now) == now  # it was killed before there was one
+    (tmp_path / "identity.json").write_text("{}")
+    assert as_begun(now) == begun
