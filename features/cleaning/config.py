@@ -170,7 +170,7 @@ class CleanConfig(Section):
         return [i for i in self.impute if i.table == table]
 
     def missing_sources(self, source: SourceConfig) -> list[str]:
-        """Rules about a table or a context column that the source does not give."""
+        """Rules about a table or a column that the source does not give: they would see null in every row."""
         needed: list[tuple[str, Table]] = [
             (f"clean.checks refers_to {c.refers_to}", c.refers_to) for c in self.checks if c.refers_to
         ]
@@ -179,7 +179,8 @@ class CleanConfig(Section):
         needed += [(f"clean.impute {i.column}", i.table) for i in self.impute]
         absent = {rule for rule, table in needed if getattr(source, table) is None}
         columns = [(f"clean.checks {c.column}", c.table, c.column) for c in self.checks]
-        columns += [(f"clean.impute {i.column}", i.table, i.column) for i in self.impute]
+        columns += [(f"clean.outliers {o.column}", o.table, o.column) for o in self.outliers]
+        columns += [(f"clean.impute {i.column}", i.table, i.column) for i in self.impute if i.with_ != "constant"]
         return sorted(absent | {rule for rule, table, column in columns if not _is_given(source, table, column)})
 
 
@@ -198,8 +199,10 @@ def _once(what: str, names: Iterable[str]) -> None:
 
 
 def _is_given(source: SourceConfig, table: Table, column: str) -> bool:
-    """Only columns of a table's map are asked for: others are there, and null where they are not mapped."""
-    name, given = CLEANED[table].map, getattr(source, table)
-    if given is None or not column.startswith(f"{name}."):
+    """True: each row has the column anyhow, or it is mapped, or listed among those of the table's map."""
+    cleaned, given = CLEANED[table], getattr(source, table)
+    if given is None or column in cleaned.always:
         return True
-    return column.removeprefix(f"{name}.") in getattr(given, name)
+    if column.startswith(f"{cleaned.map}."):
+        return column.removeprefix(f"{cleaned.map}.") in getattr(given, cleaned.map)
+    return column in given.columns

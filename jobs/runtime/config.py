@@ -55,7 +55,10 @@ class Scenario(BaseModel):
     def cleaning_has_its_sources(self) -> Self:
         missing = self.clean.missing_sources(self.source)
         if missing:
-            raise ValueError(f"what clean refers to must be in source. Received no source for: {', '.join(missing)}.")
+            raise ValueError(
+                "what clean refers to must be in source: a table, a column of its columns, or a name in context or attributes. "
+                f"Received no source for: {', '.join(missing)}."
+            )
         return self
 
     @model_validator(mode="after")

@@ -59,16 +59,32 @@ def test_rules_about_what_no_source_gives_are_named():
                 {"column": "context.device", "not_null": True},
                 {"column": "context.shop", "matches": "x"},
                 {"table": "items", "column": "attributes.maker", "unique": True},
+                {"column": "event_id", "unique": True},
+                {"column": "session_id", "unique": True},
+                {"column": "event_type", "one_of": ["view"]},  # of every row, where it is not mapped
+                {"table": "items", "column": "title", "not_null": True},
             ],
-            "outliers": [{"column": "age"}],
-            "impute": [{"column": "context.browser", "with": "carried_forward"}],
+            "outliers": [{"column": "age"}, {"column": "value"}, {"column": "year"}],
+            "impute": [
+                {"column": "context.browser", "with": "carried_forward"},
+                {"column": "value", "with": "carried_forward"},
+                {"column": "price"},
+                {"column": "categories", "with": "constant", "value": "none"},  # needs no value to be told from
+            ],
         }
     )
     assert clean.missing_sources(SOURCE) == [
         "clean.checks context.shop",
+        "clean.checks event_id",
         "clean.checks refers_to users",
+        "clean.checks session_id",
+        "clean.checks title",
         "clean.impute context.browser",
+        "clean.impute price",
+        "clean.impute value",
         "clean.outliers age",
+        "clean.outliers value",
+        "clean.outliers year",
     ]
 
 

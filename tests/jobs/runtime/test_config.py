@@ -118,7 +118,7 @@ def test_features_can_only_be_of_the_context_that_the_source_has_or_that_cleanin
     load(written(tmp_path, device), [of_marks, impute])
     assert "Received ['context.device_imputed']" in message(tmp_path, device, of_marks)[0]
     clipped = "features.user=[{mean: context.value_before_clipping}]"
-    load(written(tmp_path, GOOD), [clipped, "clean.outliers=[{column: value, then: clip}]"])
+    load(written(tmp_path, GOOD), [clipped, "source.events.columns.value=v", "clean.outliers=[{column: value, then: clip}]"])
     assert "Received ['context.value_before_clipping']" in message(tmp_path, GOOD, clipped)[0]
 
 
