@@ -107,7 +107,7 @@ STATISTICS = Table(
         Column(
             "statistic", "string", "mean, std, median, mode, iqr_3_by_event_type_high, ...: its name says all that decides it"
         ),
-        Column("number", "double", "its value; null: the statistic is a label", True),
+        Column("number", "double", "its value; null: the statistic is a label, or a bound of numbers that do not spread", True),
         Column(
             "label", "string", "its value where it is a label, such as the mode of a text column; null: it is a number", True
         ),

@@ -39,7 +39,9 @@ def training_events(events: DataFrame, until: Column | None) -> DataFrame:
 
 
 def fit(rows: DataFrame, rule: Outliers, until: Column | None = None) -> DataFrame:
-    """Rows of `statistics`: the lower and the upper bound of each group; none where there is no number.
+    """Rows of `statistics`: the lower and the upper bound of each group whose numbers spread, and of all rows together.
+
+    Those of all rows are null where their numbers do not spread, and not there where there is no number.
 
     Quantiles are exact, of numbers rounded to 4 significant digits: so many numbers need memory for the few thousand that
     differ, and the order of the rows changes nothing. Mean and deviation are rounded to float32 for the same reason.
@@ -63,7 +65,7 @@ def fit(rows: DataFrame, rule: Outliers, until: Column | None = None) -> DataFra
     ]
     numbers = found.select(F.coalesce("group", F.lit("")).alias("group"), F.inline(F.array(*rows_of_bounds)))
     return conform(
-        numbers.where(F.col("number").isNotNull()).withColumns(
+        numbers.where(F.col("number").isNotNull() | (F.col("group") == "")).withColumns(
             {
                 "owner": F.lit(rule.table),
                 "column": F.lit(rule.column),
@@ -96,7 +98,7 @@ def with_outliers(rows: DataFrame, rule: Outliers, statistics: DataFrame) -> Dat
 
 
 def _with_bounds(rows: DataFrame, rule: Outliers, statistics: DataFrame) -> DataFrame:
-    """Adds _low and _high, null where nothing was fitted."""
+    """Adds _low and _high, null where there are none."""
     low, high = (F.max(F.when(F.col("statistic") == name, F.col("number"))) for name in rule.statistics)
     bounds = statistics.groupBy("group").agg(F.struct(low.alias("low"), high.alias("high")).alias("value"))
     found = with_fitted(rows, bounds, rule.by)
@@ -104,15 +106,16 @@ def _with_bounds(rows: DataFrame, rule: Outliers, statistics: DataFrame) -> Data
 
 
 def _bounds(rule: Outliers) -> Column:
-    """Array of the lower and the upper bound."""
+    """Array of the lower and the upper bound; null where what they are told from does not spread."""
     if rule.rule == "z_score":
         mean, reach = mean_of("number"), rule.width * F.stddev_pop("number")
-        return F.array(_outwards(mean - reach, -1), _outwards(mean + reach, 1))
+        spreads = F.min("number") < F.max("number")  # a deviation may be off 0 by its last bit
+        return F.when(spreads, F.array(_outwards(mean - reach, -1), _outwards(mean + reach, 1)))
     shares = rule.fractions if rule.rule == "quantile" else (0.25, 0.75)
-    low = F.percentile(_to_4_digits("number", F.floor), shares[0])
-    high = F.percentile(_to_4_digits("number", F.ceil), shares[1])
+    down, up = (F.percentile(_to_4_digits("number", rounded), shares) for rounded in (F.floor, F.ceil))
+    low, high = down[0], up[1]
     width = F.lit(rule.width) * (high - low)  # 0 of quantiles, which are the bounds themselves
-    return F.array(low - width, high + width)
+    return F.when((low < down[1]) | (up[0] < high), F.array(low - width, high + width))
 
 
 def _outwards(bound: Column, sign: int) -> Column:
