@@ -17,7 +17,7 @@ EVENTS = Table(
         Column(
             "event_id",
             "string",
-            "the source's id, or else the MD5 of the duplicate keys: one event has one id in every delivery",
+            "the source's id, or else the MD5 of the duplicate keys, type and time: one event has one id in every delivery",
         ),
         Column("user_id", "string", "user, as the source names it"),
         Column("item_id", "string", "item, as the source names it"),

@@ -78,20 +78,17 @@ def _in_order(keys: Sequence[str]) -> list[str]:
 
 def _instead_of_id(keys: Sequence[str]) -> list[Column]:
     """What tells rows without an event_id apart where it is a key: else all of a user and item would be one event."""
-    return [F.when(F.col("event_id").isNull(), F.col(c)) for c in _beside_id(keys)]
-
-
-def _beside_id(keys: Sequence[str]) -> list[str]:
-    """The columns that stand in for an event_id among the keys, where a row has none."""
-    return [c for c in _TELLING if c not in keys] if "event_id" in keys else []
+    return [F.when(F.col("event_id").isNull(), F.col(c)) for c in _TELLING if c not in keys] if "event_id" in keys else []
 
 
 def with_event_id(events: DataFrame, keys: Sequence[str]) -> DataFrame:
-    """Fills `event_id`, or adds it, where the source has none: the MD5 of the keys, so an event has one id in every delivery.
+    """Fills `event_id`, or adds it, where the source has none: the MD5 of keys, type and time, the same in every delivery.
 
-    Each key stands behind its length, so that no two lists of keys are one text.
+    Type and time are in it also where they are no keys: rows that agree in the keys are one event only where one run reads
+    them all, and a run over another day writes another one. Each part stands behind its length, so that no two lists of parts
+    are one text.
     """
-    whole = [*keys, *_beside_id(keys)]
+    whole = [*keys, *[c for c in _TELLING if c not in keys]]
     texts = [F.coalesce((F.unix_micros(k) if k == "event_time" else F.col(k)).cast("string"), F.lit("")) for k in whole]
     parts = [part for text in texts for part in (F.length(text).cast("string"), text)]
     given = ["event_id"] if "event_id" in events.columns else []

@@ -73,7 +73,12 @@ def test_ties_are_numbered_in_source_order_among_kept_rows(spark):
     assert [(r.item_id, r.tie_order) for r in ordered.collect()] == [("c", 0), ("a", 1), ("z", 2), ("i", 0)]
 
 
-def test_an_event_has_the_source_id_or_one_of_its_keys_alone(spark):
+def test_what_runs_over_two_days_keep_has_two_ids_though_the_keys_agree(spark):
+    keys, days = ["user_id", "item_id"], [{}, {"second": 86_400}, {"second": 86_400, "event_type": "buy"}]
+    assert len({r.event_id for r in with_event_id(event_frame(spark, days), keys).collect()}) == 3
+
+
+def test_an_event_has_the_source_id_or_one_of_its_keys_type_and_time_alone(spark):
     rows = [
         {"event_id": "from-source"},
         {"value": 1.0},
@@ -83,7 +88,7 @@ def test_an_event_has_the_source_id_or_one_of_its_keys_alone(spark):
     ]
     named = with_event_id(event_frame(spark, rows), ["user_id", "item_id", "event_time"]).orderBy("row").collect()
     micros = 1_714_564_800_000_000
-    expected = hashlib.md5(f"1:u:1:i:{len(str(micros))}:{micros}".encode()).hexdigest()  # noqa: S324
+    expected = hashlib.md5(f"1:u:1:i:{len(str(micros))}:{micros}:4:view".encode()).hexdigest()  # noqa: S324
     assert [r.event_id for r in named[:3]] == ["from-source", expected, expected]
     assert named[3].event_id != expected
 
