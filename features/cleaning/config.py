@@ -62,6 +62,11 @@ class Outliers(Section):
         return table_of(self.column)
 
     @property
+    def reason(self) -> str:
+        """The name that a refused number goes by."""
+        return f"{self.column}_outlier"
+
+    @property
     def width(self) -> float:
         return self.factor or {"iqr": 1.5, "z_score": 3.0, "quantile": 0.0}[self.rule]
 

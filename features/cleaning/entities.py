@@ -1,4 +1,4 @@
-"""Items, users and tags: parsed and checked row by row, one row per id."""
+"""Items, users and tags: parsed and checked row by row; then one row per id."""
 
 from __future__ import annotations
 
@@ -8,18 +8,13 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from features.cleaning.check_config import Check
-from features.cleaning.checks import with_checks, with_unique
+from features.cleaning.checks import with_checks
 from features.source.config import ItemSource, TagSource, UserSource
 from features.source.parsing import PLACE, Reader, as_number, line_reasons, raw_text
 
 
 def parse_items(raw: DataFrame, source: ItemSource, checks: Sequence[Check] = ()) -> DataFrame:
-    """PLACE, file_day, raw, reasons, duplicate and the columns of `items`, without imputed values (every flag is false).
-
-    An item that stands twice is taken from its last row, in source order, that keeps the other rules. Where files have days,
-    it is one of the item's newest day, and rows of earlier days are duplicates, superseded; the others are refused as
-    item_id_duplicate.
-    """
+    """PLACE, file_day, raw, reasons, duplicate (null) and the columns of `items`; nothing is imputed (every flag is false)."""
     read = Reader(raw, source.columns)
     media = F.transform(read.parts("media"), lambda part: as_number(part).cast("float"))
     columns = {
@@ -39,11 +34,11 @@ def parse_items(raw: DataFrame, source: ItemSource, checks: Sequence[Check] = ()
         *[(f"{c}_malformed", read.text(c).isNotNull() & read.number(c).isNull()) for c in ("price", "year")],
         ("media_malformed", F.exists(media, lambda part: part.isNull())),
     ]
-    return _refuse_repeats(with_checks(_parsed(raw, columns, line_reasons(raw, rules)), checks, {}), "item_id", checks)
+    return with_checks(_parsed(raw, columns, line_reasons(raw, rules)), checks, {})
 
 
 def parse_users(raw: DataFrame, source: UserSource, checks: Sequence[Check] = ()) -> DataFrame:
-    """PLACE, file_day, raw, reasons, duplicate and the columns of `users`; a user who stands twice is treated as items are."""
+    """PLACE, file_day, raw, reasons, duplicate (null) and the columns of `users`; nothing is imputed."""
     read = Reader(raw, source.columns)
     columns = {
         "user_id": read.text("user_id"),
@@ -56,7 +51,32 @@ def parse_users(raw: DataFrame, source: UserSource, checks: Sequence[Check] = ()
         ("user_id_missing", read.text("user_id").isNull()),
         ("age_malformed", read.text("age").isNotNull() & read.number("age").isNull()),
     ]
-    return _refuse_repeats(with_checks(_parsed(raw, columns, line_reasons(raw, rules)), checks, {}), "user_id", checks)
+    return with_checks(_parsed(raw, columns, line_reasons(raw, rules)), checks, {})
+
+
+def one_each(rows: DataFrame, key: str, late: Sequence[str] = ()) -> DataFrame:
+    """One row of each id stays: the last, in source order, that breaks no rule. Where files have days, it is one of the newest.
+
+    Older rows are duplicates, superseded, where their files are of an earlier day, and else refused as <key>_duplicate. Newer
+    ones are those that a `late` rule refuses; where it refuses them all, the last has its reason and the others are older.
+
+    Args:
+        rows: with reasons, and `duplicate`, which is null.
+        late: reasons of rules that compare rows, such as price_outlier: an older row that has them is but an older row.
+    """
+    accepted = F.size("reasons") == 0
+    compared = F.size(F.array_except("reasons", F.array(*[F.lit(reason) for reason in late]).cast("array<string>"))) == 0
+    newest_first = Window.partitionBy(key, compared).orderBy(*[F.desc(c) for c in ("file_day", *PLACE)])
+    whole = newest_first.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
+    staying = F.struct("_nth", "file_day")
+    first = F.coalesce(F.min(F.when(accepted, staying)).over(whole), F.min(staying).over(whole))
+    numbered = rows.withColumn("_nth", F.row_number().over(newest_first)).withColumn("_first", first)
+    older = compared & (F.col("_nth") > F.col("_first._nth"))
+    superseded = older & F.coalesce(F.col("file_day") < F.col("_first.file_day"), F.lit(False))
+    repeat = F.when(superseded, F.array().cast("array<string>")).when(older, F.array(F.lit(f"{key}_duplicate")))
+    return numbered.withColumns(
+        {"reasons": repeat.otherwise(F.col("reasons")), "duplicate": F.when(superseded, "superseded")}
+    ).drop("_nth", "_first")
 
 
 def parse_tags(raw: DataFrame, source: TagSource, items: DataFrame) -> DataFrame:
@@ -83,15 +103,3 @@ def with_tags(items: DataFrame, tags: DataFrame) -> DataFrame:
 def _parsed(raw: DataFrame, columns: dict[str, Column], reasons: Column) -> DataFrame:
     of_row = {"raw": raw_text(), "reasons": reasons, "duplicate": F.lit(None).cast("string")}
     return raw.select(*PLACE, "file_day", *[c.alias(name) for name, c in (of_row | columns).items()])
-
-
-def _refuse_repeats(parsed: DataFrame, key: str, checks: Sequence[Check]) -> DataFrame:
-    accepted = F.size("reasons") == 0
-    last_first = Window.partitionBy(key, accepted).orderBy(*[F.desc(c) for c in ("file_day", *PLACE)])
-    numbered = parsed.withColumns({"_nth": F.row_number().over(last_first), "_newest": F.first("file_day").over(last_first)})
-    superseded = F.coalesce(accepted & (F.col("file_day") < F.col("_newest")), F.lit(False))
-    repeat = F.when(accepted & (F.col("_nth") > 1) & ~superseded, F.array(F.lit(f"{key}_duplicate")))
-    labelled = numbered.withColumns(
-        {"reasons": repeat.otherwise(F.col("reasons")), "duplicate": F.when(superseded, "superseded")}
-    )
-    return with_unique(labelled.drop("_nth", "_newest"), checks)

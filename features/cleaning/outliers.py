@@ -78,7 +78,7 @@ def fit(rows: DataFrame, rule: Outliers, until: Column | None = None) -> DataFra
 
 
 def with_outliers(rows: DataFrame, rule: Outliers, statistics: DataFrame) -> DataFrame:
-    """Refuses kept rows whose number is out of bounds, as `<column>_outlier`, or clips the number to the nearest bound.
+    """Refuses kept rows whose number is out of bounds, as `rule.reason`, or clips the number to the nearest bound.
 
     What was clipped stands in the row's map of further columns (context, attributes) as `<column>_before_clipping`.
     """
@@ -86,7 +86,7 @@ def with_outliers(rows: DataFrame, rule: Outliers, statistics: DataFrame) -> Dat
     bounded = _with_bounds(rows, rule, statistics)
     outside = is_kept() & ~number.between(F.col("_low"), F.col("_high"))
     if rule.then == "quarantine":
-        refused = F.when(outside, F.array(F.lit(f"{rule.column}_outlier"))).otherwise(F.col("reasons"))
+        refused = F.when(outside, F.array(F.lit(rule.reason))).otherwise(F.col("reasons"))
         return bounded.withColumn("reasons", refused).drop("_low", "_high")
     mark = marked(further, f"{rule.column}_before_clipping", number.cast("string"))
     return bounded.withColumns(

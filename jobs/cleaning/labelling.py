@@ -15,7 +15,7 @@ from features.cleaning.checks import with_checks, with_unique
 from features.cleaning.columns import Table
 from features.cleaning.config import CleanConfig
 from features.cleaning.duplicates import is_accepted, is_kept, with_duplicate, with_event_id
-from features.cleaning.entities import parse_items, parse_tags, parse_users
+from features.cleaning.entities import one_each, parse_items, parse_tags, parse_users
 from features.cleaning.outliers import with_outliers
 from features.cleaning.quarantine import refuse_outside, with_date
 from features.schema import month_of
@@ -41,10 +41,10 @@ def label_entities(run: Run, statistics: Statistics) -> dict[str, DataFrame]:
     source, clean, rows = run.config.source, run.config.clean, {}
     if source.items is not None:
         raw = _raw(run, "items", source.items)
-        rows["items"] = _bounded(run, "items", parse_items(raw, source.items, clean.checks_of("items")), statistics)
+        rows["items"] = _compared_entities(run, "items", parse_items(raw, source.items, clean.checks_of("items")), statistics)
     if source.users is not None:
         raw = _raw(run, "users", source.users)
-        rows["users"] = _bounded(run, "users", parse_users(raw, source.users, clean.checks_of("users")), statistics)
+        rows["users"] = _compared_entities(run, "users", parse_users(raw, source.users, clean.checks_of("users")), statistics)
     if source.tags is not None:
         raw = _raw(run, "tags", source.tags)
         rows["tags"] = parse_tags(raw, source.tags, rows["items"].where(is_kept())).persist(StorageLevel.MEMORY_AND_DISK)
@@ -59,11 +59,14 @@ def _raw(run: Run, name: str, source: FileSource) -> DataFrame:
     return read_raw(run.spark, name, source, run.start, run.end)
 
 
-def _bounded(run: Run, table: Table, parsed: DataFrame, statistics: Statistics) -> DataFrame:
-    rows = parsed.persist(StorageLevel.MEMORY_AND_DISK)
-    for rule in run.config.clean.outliers_of(table):
-        rows = with_outliers(rows, rule, statistics.of(rule, rows.where(is_kept())))
-    return rows
+def _compared_entities(run: Run, table: Table, parsed: DataFrame, statistics: Statistics) -> DataFrame:
+    """One row per id. Bounds are fitted on the rows that stay so far, and known before it is decided which row stays."""
+    clean, key = run.config.clean, f"{table.removesuffix('s')}_id"
+    rules = clean.outliers_of(table)
+    rows, late = parsed.persist(StorageLevel.MEMORY_AND_DISK) if rules else parsed, [rule.reason for rule in rules]
+    for rule in rules:
+        rows = with_outliers(rows, rule, statistics.of(rule, one_each(rows, key, late).where(is_kept())))
+    return with_unique(one_each(rows, key, late), clean.checks_of(table)).persist(StorageLevel.MEMORY_AND_DISK)
 
 
 def label_events(run: Run, entities: dict[str, DataFrame], statistics: Statistics) -> LabelledEvents:

@@ -143,17 +143,20 @@ def test_an_event_id_that_stands_for_several_events_is_refused_undeclared(spark,
     assert (run.rows_in, run.rows_out, run.rows_duplicate, run.rows_refused) == (5, 3, 1, 1)
 
 
-def test_a_catalogue_that_comes_daily_is_its_newest_state_and_no_contract_is_broken(spark, tmp_path):
-    shop = Shop(spark, tmp_path, {"outliers": [{"column": "price", "rule": "quantile", "quantiles": [0, 1]}]})
+def test_a_catalogue_that_comes_daily_is_the_newest_valid_state_of_each_item(spark, tmp_path):
+    shop = Shop(spark, tmp_path, {"outliers": [{"column": "price"}]})
     shop.write("events", [*EVENTS, "u,x,buy,2024-01-01,1,web,e1"])
     shop.write("users", [*USERS, "u,30"])
-    for day in range(1, 5):
-        shop.write(f"items-2024-01-0{day}", [*ITEMS, f"x,{day},1999,acme", *(["y,9,2000,acme"] if day == 2 else [])])
+    others = [f"z{n},{n},1999,acme" for n in range(1, 9)]
+    for day, price in enumerate(("1e8", "2", "3", "1e9"), start=1):  # the last one is a slip, and so is the first
+        more = {2: ["y,9,2000,acme"], 4: others}.get(day, [])
+        shop.write(f"items-2024-01-0{day}", [*ITEMS, f"x,{price},1999,acme", *more])
     assert shop.run("--set", f"source.items.path={tmp_path}/items-{{date}}.csv") == 0
-    assert {(r.item_id, r.price) for r in shop.read("items").collect()} == {("x", 4.0), ("y", 9.0)}
-    assert shop.read("quarantine").count() == 0
+    prices = {r.item_id: r.price for r in shop.read("items").collect()}
+    assert prices == {"x": 3.0, "y": 9.0, **{f"z{n}": n for n in range(1, 9)}}
+    assert shop.refused() == {("items", "x", "price_outlier")}
     counts = shop.read("runs").head().counts
-    assert (counts["items_rows"], counts["items_duplicates_superseded"]) == (5, 3)
+    assert (counts["items_rows"], counts["items_refused_price_outlier"], counts["items_duplicates_superseded"]) == (13, 1, 2)
 
 
 def test_a_check_of_a_catalogue_that_must_not_fail_ends_with_3(spark, tmp_path, capsys):

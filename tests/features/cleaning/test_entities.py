@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pyspark.sql import functions as F
 
-from features.cleaning.entities import parse_items, parse_tags, parse_users, with_tags
+from features.cleaning.entities import one_each, parse_items, parse_tags, parse_users, with_tags
 from features.source.config import ItemSource, TagSource, UserSource
 from tests.features.raw import raw_frame
 
@@ -38,7 +38,7 @@ def test_the_last_row_of_an_item_stays_and_bad_rows_are_refused_with_reasons(spa
         ("3", "vector", "", "", "[1, x]", ""),
         (None,) * 6,
     ]
-    parsed = parse_items(raw_frame(spark, FIELDS, rows, broken=[6]), ITEMS).orderBy("row").collect()
+    parsed = one_each(parse_items(raw_frame(spark, FIELDS, rows, broken=[6]), ITEMS), "item_id").orderBy("row").collect()
     assert [r.reasons for r in parsed] == [
         ["item_id_duplicate"],
         [],
@@ -55,7 +55,7 @@ def test_an_item_of_an_earlier_day_is_a_duplicate_and_no_refused_row(spark):
     rows = [(i, f"day {day}", "", "cheap" if (i, day) == ("3", 2) else "1", None, "") for i, day in days]
     raw = raw_frame(spark, FIELDS, rows)
     dated = raw.withColumn("file_day", F.to_date(F.concat(F.lit("2024-05-0"), F.substring("fields.name", 5, 1))))
-    parsed = parse_items(dated, ITEMS).orderBy("row").collect()
+    parsed = one_each(parse_items(dated, ITEMS), "item_id").orderBy("row").collect()
     assert [(r.reasons, r.duplicate) for r in parsed] == [
         (["item_id_duplicate"], None),  # of the newest day itself
         ([], "superseded"),
@@ -66,12 +66,36 @@ def test_an_item_of_an_earlier_day_is_a_duplicate_and_no_refused_row(spark):
     ]
 
 
+def test_what_a_late_rule_refuses_makes_way_for_an_older_row_that_breaks_none(spark):
+    bad, worse = ["price_outlier"], ["price_malformed"]
+    rows = [("1", 1, bad), ("1", 2, []), ("1", 2, []), ("1", 3, bad), ("1", 4, bad), ("1", 5, worse)]
+    rows += [("2", 1, bad), ("2", 2, bad), ("2", 2, bad)]
+    days = "row bigint, item_id string, day int, reasons array<string>"
+    frame = spark.createDataFrame([(n, *row) for n, row in enumerate(rows)], days).coalesce(1)
+    dated = frame.selectExpr(
+        "'a.csv' as file", "0 as block", "*", "cast(null as string) as duplicate", "date_add('2024-05-01', day) as file_day"
+    )
+    found = one_each(dated, "item_id", ["price_outlier"]).orderBy("row").collect()
+    twice = ["item_id_duplicate"]
+    assert [(r.reasons, r.duplicate) for r in found] == [
+        ([], "superseded"),
+        (twice, None),
+        ([], None),
+        (bad, None),
+        (bad, None),
+        (worse, None),
+        ([], "superseded"),
+        (twice, None),
+        (bad, None),  # of an item without a good row the last one says why
+    ]
+
+
 def test_users_are_treated_as_items_are(spark):
     users = UserSource.model_validate({"path": "x", "columns": {"user_id": "id", "age": "age", "segment": "job"}})
     raw = raw_frame(
         spark, "id string, age string, job string", [("1", "30", "x"), ("1", "31", ""), ("2", "old", ""), ("", "1", "")]
     )
-    parsed = parse_users(raw, users).orderBy("row").collect()
+    parsed = one_each(parse_users(raw, users), "user_id").orderBy("row").collect()
     assert [r.reasons for r in parsed] == [["user_id_duplicate"], [], ["age_malformed"], ["user_id_missing"]]
     assert (parsed[1].age, parsed[1].segment) == (31.0, None)
 
