@@ -17,6 +17,7 @@ from features.trailing.config import Selection
 
 LABEL = "label"
 _DECILES = 10
+_ROUNDING = 1e-9  # what the order of sums may take from a correlation of 1
 
 
 @dataclass(frozen=True)
@@ -72,12 +73,12 @@ def _correlations(rows: DataFrame, names: Sequence[str]) -> np.ndarray:
 
 
 def clusters(correlations: np.ndarray, limit: float) -> list[int]:
-    """Number of each feature's cluster, in order of its first feature: those linked by |correlation| >= limit.
+    """Number of each feature's cluster, in order of its first feature: those linked by |correlation| >= limit, up to rounding.
 
     Args:
         correlations: (features, features); nan, of a feature that does not vary, links nothing.
     """
-    linked = np.nan_to_num(np.abs(correlations)) >= limit
+    linked = np.nan_to_num(np.abs(correlations)) >= limit - _ROUNDING
     found = [-1] * len(correlations)
     for first in range(len(correlations)):
         if found[first] >= 0:

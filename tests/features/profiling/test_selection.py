@@ -52,6 +52,11 @@ def test_a_feature_that_does_not_vary_is_correlated_with_nothing():
     assert clusters(np.array([[1, math.nan], [math.nan, math.nan]]), 0.9) == [0, 1]
 
 
+def test_a_copy_is_linked_though_its_correlation_is_off_1_by_the_last_bit():
+    assert clusters(np.array([[1, math.nextafter(1, 0)], [math.nextafter(1, 0), 1]]), 1.0) == [0, 0]
+    assert clusters(np.array([[1, 1 - 1e-6], [1 - 1e-6, 1]]), 1.0) == [0, 1]
+
+
 def test_measures_follow_from_the_rows(spark):
     label = [float(n % 4) for n in range(400)]
     rows = [
