@@ -41,3 +41,13 @@ def mutual_information(counts: np.ndarray) -> float:
     independent = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
     seen = joint > 0
     return max(0.0, float((joint[seen] * np.log(joint[seen] / independent[seen])).sum()))
+
+
+def information_by_chance(counts: np.ndarray) -> float:
+    """Mutual information of two columns that tell nothing of each other, on average: (rows - 1)(columns - 1) / 2n.
+
+    Rows and columns are those with a count. What it is told from so few rows is thus the more, the more bins there are.
+    """
+    array = np.asarray(counts, float)
+    used = [np.count_nonzero(array.any(axis)) for axis in (0, 1)]
+    return float((used[0] - 1) * (used[1] - 1) / (2 * array.sum())) if array.any() else 0.0

@@ -11,7 +11,7 @@ from pyspark.ml.stat import Correlation
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from features.profiling.divergence import mutual_information
+from features.profiling.divergence import information_by_chance, mutual_information
 from features.profiling.profiles import bin_counts, bin_of, edges
 from features.trailing.config import Selection
 
@@ -26,7 +26,7 @@ class Measured:
 
     nulls: float  # share of rows without a value
     distinct: int  # different values
-    information: float  # mutual information with the label, in nats
+    information: float  # mutual information with the label in nats, less what chance gives so few rows
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,12 @@ def measure(rows: DataFrame, names: Sequence[str]) -> tuple[dict[str, Measured],
 
 
 def _information(rows: DataFrame, names: Sequence[str], bins: Mapping[str, list[float]]) -> dict[str, float]:
-    """Mutual information of each feature with the label, both by deciles; null is a bin of its own."""
+    """Mutual information of each feature with the label, both by deciles, less that of chance; null is a bin of its own."""
     binned = rows.withColumn("label_bin", bin_of(LABEL, bins[LABEL]))
     joint = {name: np.zeros((_DECILES + 1, _DECILES + 1)) for name in names}
     for feature, label, one, number in bin_counts(binned, {n: bins[n] for n in names}, "label_bin").collect():
         joint[feature][one + 1, label + 1] = number
-    return {name: mutual_information(counts) for name, counts in joint.items()}
+    return {name: max(0.0, mutual_information(counts) - information_by_chance(counts)) for name, counts in joint.items()}
 
 
 def _correlations(rows: DataFrame, names: Sequence[str]) -> np.ndarray:

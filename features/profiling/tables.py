@@ -35,7 +35,7 @@ FEATURE_SELECTION = Table(
         Column("reason", "string", "why it is not kept; empty: it is"),
         Column("nulls", "double", "share of training rows without a value"),
         Column("distinct", "bigint", "different values among the training rows, approximate"),
-        Column("information", "double", "mutual information with the label in nats, by deciles"),
+        Column("information", "double", "mutual information with the label in nats, by deciles, less that of chance"),
         Column("cluster", "int", "features of one number are correlated beyond the limit, directly or through others"),
     ),
     ("table", "feature"),

@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.profiling.divergence import kolmogorov_smirnov, mutual_information, population_stability
+from features.profiling.divergence import (
+    information_by_chance,
+    kolmogorov_smirnov,
+    mutual_information,
+    population_stability,
+)
 
 counts = st.lists(st.integers(0, 50), min_size=2, max_size=8).filter(any)
 
@@ -43,3 +48,12 @@ def test_a_copy_tells_everything_and_independence_nothing():
     assert mutual_information(np.diag([1, 1, 2])) == pytest.approx(1.5 * math.log(2))  # the entropy
     assert mutual_information(np.outer([1, 2, 3], [4, 5])) == pytest.approx(0)
     assert mutual_information(np.zeros((2, 2))) == 0
+
+
+def test_information_of_columns_that_tell_nothing_of_each_other_is_what_chance_gives():
+    rng, cells = np.random.default_rng(2), np.full(100, 0.01)
+    tables = [np.pad(rng.multinomial(1_000, cells).reshape(10, 10), 1) for _ in range(300)]  # empty bins are none
+    found = [mutual_information(table) for table in tables]
+    assert np.mean(found) > 0.035
+    assert np.mean(found) == pytest.approx(np.mean([information_by_chance(table) for table in tables]), rel=0.05)
+    assert information_by_chance(np.zeros((2, 2))) == 0
