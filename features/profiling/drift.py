@@ -44,11 +44,14 @@ def drift(rows: DataFrame, numbers: Sequence[str], labels: Sequence[str], month:
 def _tenths(reference: np.ndarray) -> np.ndarray:
     """The larger bin of each bin: 0 for null, then 1 to 10 by the share of the reference that lies below the bin.
 
-    Values that many rows share make bins of more than a percent, so tenths are not ten bins each.
+    Values that many rows share make bins of more than a percent, so tenths are not ten bins each; one that holds a tenth of
+    the reference, or more, is a larger bin by itself, from 11 on.
     """
     numbers = reference[1:]
-    below = (np.cumsum(numbers) - numbers) / max(numbers.sum(), 1.0)
-    return np.concatenate([[0], 1 + np.minimum((below * _DECILES).astype(int), _DECILES - 1)])
+    shares = numbers / max(numbers.sum(), 1.0)
+    tenths = 1 + np.minimum(((np.cumsum(shares) - shares) * _DECILES).astype(int), _DECILES - 1)
+    heavy = shares >= 1 / _DECILES
+    return np.concatenate([[0], np.where(heavy, _DECILES + np.cumsum(heavy), tenths)])
 
 
 def _new_labels(rows: DataFrame, reference: DataFrame, label: str, month: str) -> list[Found]:

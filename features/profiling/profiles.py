@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame
@@ -51,14 +53,23 @@ def sample(rows: DataFrame, key: str, number: int) -> DataFrame:
 
 
 def edges(rows: DataFrame, names: Sequence[str], bins: int) -> dict[str, list[float]]:
-    """Upper edges, without repetition, of bins that hold about as many rows each; empty where a column has no value."""
+    """Upper edges of bins that hold about as many rows each; empty where a column has no value.
+
+    A value that is an edge of several such bins has one of its own, so that what lies below it is told apart from it.
+    """
     shares = [i / bins for i in range(1, bins)]
     found = rows.agg(*[F.percentile_approx(F.col(n).cast("double"), shares).alias(n) for n in names]).head() if names else None
-    return {name: sorted(set(found[name] or [])) if found else [] for name in names}
+    return {name: _apart(found[name] or []) if found else [] for name in names}
+
+
+def _apart(found: Sequence[float]) -> list[float]:
+    """Edges without repetition: where there is one, the number just below it is an edge as well."""
+    heavy = [value for value, times in Counter(found).items() if times > 1]
+    return sorted({*found, *[math.nextafter(value, -math.inf) for value in heavy]})
 
 
 def bin_of(name: str, upper: Sequence[float]) -> Column:
-    """Number of the bin, 0 for the lowest, of a column's value; -1 where it has none."""
+    """Number of the bin, 0 for the lowest, of a column's value, which is at most the bin's edge; -1 where it has none."""
     one = F.col(name).cast("double")
     above = F.size(F.filter(F.array(*[F.lit(e) for e in upper]), lambda e: one > e)) if upper else F.lit(0)
     return F.when(one.isNull(), _NO_VALUE).otherwise(above)

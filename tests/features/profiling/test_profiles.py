@@ -4,7 +4,7 @@ import statistics
 import pytest
 
 from features.profiling.drift import drift, judge
-from features.profiling.profiles import profile, sample
+from features.profiling.profiles import bin_counts, edges, profile, sample
 from features.schema import Column
 from features.trailing.config import Drift, Threshold
 
@@ -52,6 +52,27 @@ def test_a_sample_is_the_same_rows_every_time_and_all_where_they_are_few(spark, 
     once, again = (sorted(r[0] for r in sample(frame, "user_id", 1_000).collect()) for frame in (many, many.repartition(3)))
     assert once == again
     assert 850 < len(once) < 1_150
+
+
+def test_a_value_that_many_rows_share_has_a_bin_of_its_own(spark):
+    values = [4.0, *[5.0] * 7, 6.0, 7.0]  # of which the deciles are 4, seven times 5, and 6
+    reference, later = (
+        spark.createDataFrame([("all", value) for value in some], "of string, number double")
+        for some in (values, [*values, None, 3.0, 4.5])
+    )
+    found = bin_counts(later, edges(reference, ["number"], 10), "of").collect()
+    assert {r["bin"]: r["rows"] for r in found} == {-1: 1, 0: 2, 1: 1, 2: 7, 3: 1, 4: 1}
+
+
+def test_all_that_falls_below_the_one_value_of_the_reference_month_is_drift(spark):
+    rows = [("2020-01", 5.0)] * 30 + [("2020-02", 3.0)] * 30 + [("2020-03", 5.0)] * 30
+    found = drift(spark.createDataFrame(rows, "month string, number double"), ["number"], [], "2020-01")
+    assert {(month, statistic): number > 0.5 for _, month, statistic, number in found} == {
+        ("2020-02", "psi"): True,
+        ("2020-02", "ks"): True,
+        ("2020-03", "psi"): False,
+        ("2020-03", "ks"): False,
+    }
 
 
 def test_drift_is_against_the_bins_of_the_reference_month(rows):

@@ -57,6 +57,15 @@ def test_a_copy_is_linked_though_its_correlation_is_off_1_by_the_last_bit():
     assert clusters(np.array([[1, 1 - 1e-6], [1 - 1e-6, 1]]), 1.0) == [0, 1]
 
 
+def test_a_label_that_is_mostly_its_maximum_is_told_from_what_lies_below(spark):
+    label = [5.0] * 19 + [1.0]
+    frame = spark.createDataFrame([(y, float(y == 5), 1.0) for y in label], "label double, is_best double, nothing double")
+    measured, _ = measure(frame, ["is_best", "nothing"])
+    entropy = -0.95 * math.log(0.95) - 0.05 * math.log(0.05)
+    assert measured["is_best"].information == pytest.approx(entropy - 1 / 40)
+    assert measured["nothing"].information == 0
+
+
 def test_measures_follow_from_the_rows(spark):
     label = [float(n % 4) for n in range(400)]
     rows = [
