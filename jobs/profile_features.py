@@ -6,22 +6,22 @@ Writes  feature_statistics, feature_selection  replaced whole
         _reports/dictionary.html               every feature as it is declared, with its lineage and its statistics
 
 Statistics and drift are of rows of days with an event: rows that were asked for, of every key as of the day after a run, are
-another population. Information, correlation and drift are told from a sample, the same one in every run. Drift
-beyond a threshold is a warning in the log, or ends the run with 3; the tables are written before.
+another population. Information, correlation and drift are told from a sample, the same one in every run; that of drift has
+as many rows of every month. Drift beyond a threshold is a warning in the log, or ends the run with 3; the tables are written
+before.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from functools import reduce
+from collections.abc import Mapping, Sequence
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from features.errors import ContractError
 from features.profiling.drift import Found, drift, judge
-from features.profiling.profiles import profile, sample
+from features.profiling.profiles import profile, sample, sample_months
 from features.profiling.selection import LABEL, Choice, Measured, choose, measure
 from features.schema import NUMBERS
 from features.sequences.sequences import keep_types
@@ -48,15 +48,18 @@ def build(run: Run) -> None:
             continue
         numbers = [c.name for c in columns if c.type in NUMBERS]
         active = rows.join(run.read(f"{entity}_days").select(f"{entity}_id", "date"), [f"{entity}_id", "date"], "left_semi")
-        statistics.append(profile(active, columns).select(F.lit(table).alias("table"), "*"))
+        with run.step("statistics", table=table):
+            found = profile(active, columns).collect()
+        statistics += [(table, *one) for one in found]
+        months = {one["month"]: int(one["number"]) for one in found if one["statistic"] == "rows"}
         with run.step("selection", table=table):
             labelled = _labelled(run, rows, with_key(trained, run.read("items"), entity), entity)
             selection += [(table, *chosen) for chosen in _selection(run, labelled, numbers)]
         with run.step("drift", table=table):
             labels = [c.name for c in columns if c.type == "string"]
-            drifts += [(table, *found) for found in _drift(run, active, entity, numbers, labels)]
-    drift_rows = run.spark.createDataFrame(drifts, run.table("feature_statistics").schema)
-    run.write("feature_statistics", reduce(DataFrame.unionByName, statistics, drift_rows).coalesce(1))
+            drifts += [(table, *found) for found in _drift(run, active, months, entity, numbers, labels)]
+    told = run.spark.createDataFrame([*statistics, *drifts], run.table("feature_statistics").schema)
+    run.write("feature_statistics", told.coalesce(1))
     chosen = run.spark.createDataFrame(selection, run.table("feature_selection").schema)
     run.count("features_left_out", sum(not kept for _, _, kept, *_ in selection))
     run.write("feature_selection", chosen.coalesce(1))
@@ -69,7 +72,7 @@ def _labelled(run: Run, rows: DataFrame, trained: DataFrame, entity: str) -> Dat
     explicit = run.config.source.events.value == "explicit"
     label = F.avg("value") if explicit else F.count("*").cast("double")
     labels = trained.groupBy(f"{entity}_id", "date").agg(label.alias(LABEL))
-    return sample(rows.join(labels, [f"{entity}_id", "date"]), f"{entity}_id", SAMPLE).persist()
+    return sample(rows.join(labels, [f"{entity}_id", "date"]), f"{entity}_id", SAMPLE, labels.count()).persist()
 
 
 def _selection(run: Run, labelled: DataFrame, names: Sequence[str]) -> list[tuple[str, bool, str, float, int, float, int]]:
@@ -85,19 +88,29 @@ def _row(name: str, m: Measured, choice: Choice) -> tuple[str, bool, str, float,
     return name, choice.kept, choice.reason, m.nulls, m.distinct, m.information, choice.cluster
 
 
-def _drift(run: Run, rows: DataFrame, entity: str, numbers: Sequence[str], labels: Sequence[str]) -> list[Found]:
-    """Rows of feature_statistics, without the table; none where no reference month is declared.
+def _drift(
+    run: Run, rows: DataFrame, months: Mapping[str, int], entity: str, numbers: Sequence[str], labels: Sequence[str]
+) -> list[Found]:
+    """Rows of feature_statistics, without the table; none where no reference month is declared, or it has too few rows.
 
+    Args:
+        months: number of rows of each.
     Raises:
         ContractError: the reference month has no rows.
     """
     rule = run.config.features.drift
     if rule is None:
         return []
-    later = sample(rows.where(F.col("month") >= rule.reference), f"{entity}_id", SAMPLE).persist()
-    if later.where(F.col("month") == rule.reference).isEmpty():
+    if rule.reference not in months:
         raise ContractError(f"{entity}_features: the reference month of drift must have rows. Received {rule.reference}.")
-    return drift(later, numbers, labels, rule.reference)
+    asked = {month: number for month, number in sorted(months.items()) if month >= rule.reference}
+    few = {month: number for month, number in asked.items() if number < rule.min_rows}
+    if few:
+        run.log("drift_of_few_rows", table=f"{entity}_features", min_rows=rule.min_rows, rows=few)
+    if rule.reference in few:
+        return []
+    judged = {month: number for month, number in asked.items() if month not in few}
+    return drift(sample_months(rows, f"{entity}_id", SAMPLE, judged).persist(), numbers, labels, rule.reference)
 
 
 def _write_dictionary(run: Run) -> None:

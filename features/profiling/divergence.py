@@ -26,6 +26,14 @@ def population_stability(reference: Counts, current: Counts) -> float:
     return float(((q - p) * np.log(q / p)).sum())
 
 
+def stability_by_chance(reference: Counts, current: Counts) -> float:
+    """PSI of two samples of one distribution, on average: (bins - 1)(1 / n + 1 / m), of the bins that one of them has."""
+    p, q = np.asarray(reference, float), np.asarray(current, float)
+    if not p.any() or not q.any():
+        return 0.0
+    return float((np.count_nonzero(p + q) - 1) * (1 / p.sum() + 1 / q.sum()))
+
+
 def kolmogorov_smirnov(reference: Counts, current: Counts) -> float:
     """Largest distance of the two cumulative shares, 0 to 1, as far as the bins, in their order, tell."""
     return float(np.abs(np.cumsum(_shares(reference)) - np.cumsum(_shares(current))).max(initial=0.0))

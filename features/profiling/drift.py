@@ -8,7 +8,7 @@ import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from features.profiling.divergence import kolmogorov_smirnov, population_stability
+from features.profiling.divergence import kolmogorov_smirnov, population_stability, stability_by_chance
 from features.profiling.profiles import bin_counts, edges
 from features.trailing.config import Drift
 
@@ -19,7 +19,7 @@ Found = tuple[str, str, str, float]  # feature, month, statistic, number
 def drift(rows: DataFrame, numbers: Sequence[str], labels: Sequence[str], month: str) -> list[Found]:
     """psi and ks of features that are numbers, new_labels of those that are labels, for each month after the reference.
 
-    Bins are percentiles of the reference month, and null a bin of its own.
+    Bins are percentiles of the reference month, and null a bin of its own. psi is less what chance gives so few rows.
 
     Args:
         rows: of the reference month, of which there must be some, and of later ones; read several times.
@@ -35,8 +35,8 @@ def drift(rows: DataFrame, numbers: Sequence[str], labels: Sequence[str], month:
         if of > month:
             before = counted[feature, month]
             tenth = _tenths(before)
-            psi = population_stability(np.bincount(tenth, before), np.bincount(tenth, counts))
-            found.append((feature, of, "psi", psi))
+            tenths = np.bincount(tenth, before), np.bincount(tenth, counts)
+            found.append((feature, of, "psi", max(0.0, population_stability(*tenths) - stability_by_chance(*tenths))))
             found.append((feature, of, "ks", kolmogorov_smirnov(before, counts)))
     return [*found, *[one for label in labels for one in _new_labels(rows, reference, label, month)]]
 

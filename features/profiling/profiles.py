@@ -44,12 +44,24 @@ def profile(rows: DataFrame, columns: Sequence[Declared]) -> DataFrame:
     return months.select("month", F.inline(F.array(*parts))).select("feature", "month", "statistic", "number")
 
 
-def sample(rows: DataFrame, key: str, number: int) -> DataFrame:
-    """About `number` rows, the same ones in every run: by a hash of key and date."""
-    total = rows.count()
-    if total <= number:
-        return rows
-    return rows.where(F.pmod(F.xxhash64(key, "date"), F.lit(1_000_000)) < int(1_000_000 * number / total))
+def sample(rows: DataFrame, key: str, number: int, total: int) -> DataFrame:
+    """About `number` rows of `total`, the same ones in every run: by a hash of key and date."""
+    return rows if total <= number else rows.where(_place(key) < number / total)
+
+
+def sample_months(rows: DataFrame, key: str, number: int, totals: Mapping[str, int]) -> DataFrame:
+    """About `number` rows, as many of each month or all that it has, the same ones in every run.
+
+    Args:
+        totals: rows of each month that is asked for.
+    """
+    share = [part for month, total in totals.items() for part in (F.lit(month), F.lit(number / len(totals) / total))]
+    return rows.where(F.col("month").isin(*totals) & (_place(key) < F.create_map(*share)[F.col("month")]))
+
+
+def _place(key: str) -> Column:
+    """A number from 0 to 1, without 1, that a hash of key and date draws."""
+    return F.pmod(F.xxhash64(key, "date"), F.lit(1_000_000)) / 1_000_000
 
 
 def edges(rows: DataFrame, names: Sequence[str], bins: int) -> dict[str, list[float]]:

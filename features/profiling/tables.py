@@ -19,7 +19,8 @@ FEATURE_STATISTICS = Table(
             "statistic",
             "string",
             "rows, nulls (share; of maps and lists: empty ones), distinct (approximate), mean, std (of the population), "
-            "quantile_0.5, ...; against the reference month psi, ks, new_labels (share of rows)",
+            "quantile_0.5, ...; against the reference month psi (less what chance gives so few rows), ks, new_labels (share of "
+            "rows)",
         ),
         Column("number", "double", "its value; null: no row has a value", True),
     ),

@@ -96,6 +96,7 @@ class Drift(Section):
     psi: Threshold = Threshold(warn=0.25)
     ks: Threshold = Threshold()
     new_labels: Threshold = Threshold()  # share of rows whose label the reference month has not
+    min_rows: PositiveInt = 200  # a month with fewer rows of days with events is not judged, nor are others against it
 
 
 class FeaturesConfig(Section):

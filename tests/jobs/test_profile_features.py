@@ -74,7 +74,10 @@ def test_a_second_run_is_skipped_and_a_forced_one_leaves_the_same_rows(house):
 
 def test_drift_beyond_a_threshold_ends_with_3_and_is_told_by_feature_statistic_and_month(house, capfd):
     rule = {"reference": "2020-01", "psi": {"fail": 0.5}}
-    assert main(_conf(house, drift=rule)) == 3
+    assert main(_conf(house, drift=rule)) == 0  # of the few rows there are nothing is judged
+    assert "psi" not in {r["statistic"] for r in house.table("feature_statistics").collect()}
+    assert "drift_of_few_rows" in capfd.readouterr().err
+    assert main(_conf(house, drift=rule | {"min_rows": 8})) == 3
     assert "must not drift so far from 2020-01 (features.drift). Received" in (told := capfd.readouterr().err)
     assert "user_features.events_count_3d psi" in told
     assert {r["statistic"] for r in house.table("feature_statistics").collect()} >= {"psi", "ks", "new_labels"}

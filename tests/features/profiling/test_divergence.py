@@ -10,6 +10,7 @@ from features.profiling.divergence import (
     kolmogorov_smirnov,
     mutual_information,
     population_stability,
+    stability_by_chance,
 )
 
 counts = st.lists(st.integers(0, 50), min_size=2, max_size=8).filter(any)
@@ -48,6 +49,17 @@ def test_a_copy_tells_everything_and_independence_nothing():
     assert mutual_information(np.diag([1, 1, 2])) == pytest.approx(1.5 * math.log(2))  # the entropy
     assert mutual_information(np.outer([1, 2, 3], [4, 5])) == pytest.approx(0)
     assert mutual_information(np.zeros((2, 2))) == 0
+
+
+def test_psi_of_samples_of_one_distribution_is_what_chance_gives_and_a_shift_is_more():
+    rng, tenths = np.random.default_rng(1), np.full(10, 0.1)
+    pairs = [(rng.multinomial(2_000, tenths), rng.multinomial(200, tenths)) for _ in range(500)]
+    beyond = [population_stability(*pair) - stability_by_chance(*pair) for pair in pairs]
+    assert np.mean([population_stability(*pair) for pair in pairs]) > 0.04  # as if something had moved
+    assert abs(np.mean(beyond)) < 0.005
+    assert max(beyond) < 0.25
+    shifted = rng.multinomial(200, np.linspace(0.02, 0.18, 10))
+    assert population_stability(pairs[0][0], shifted) - stability_by_chance(pairs[0][0], shifted) > 0.25
 
 
 def test_information_of_columns_that_tell_nothing_of_each_other_is_what_chance_gives():

@@ -4,7 +4,7 @@ import statistics
 import pytest
 
 from features.profiling.drift import drift, judge
-from features.profiling.profiles import bin_counts, edges, profile, sample
+from features.profiling.profiles import bin_counts, edges, profile, sample, sample_months
 from features.schema import Column
 from features.trailing.config import Drift, Threshold
 
@@ -47,11 +47,25 @@ def test_statistics_are_of_each_month_by_themselves(rows):
 
 
 def test_a_sample_is_the_same_rows_every_time_and_all_where_they_are_few(spark, rows):
-    assert sample(rows, "user_id", 10).count() == 10
+    assert sample(rows, "user_id", 10, 10).count() == 10
     many = spark.range(4_000).selectExpr("cast(id as string) as user_id", "DATE'2020-01-01' as date")
-    once, again = (sorted(r[0] for r in sample(frame, "user_id", 1_000).collect()) for frame in (many, many.repartition(3)))
+    once, again = (
+        sorted(r[0] for r in sample(frame, "user_id", 1_000, 4_000).collect()) for frame in (many, many.repartition(3))
+    )
     assert once == again
     assert 850 < len(once) < 1_150
+
+
+def test_a_sample_has_as_many_rows_of_each_month_or_all_that_it_has(spark):
+    large = spark.range(4_000).selectExpr("cast(id as string) as user_id", "DATE'2020-02-01' as date", "'2020-02' as month")
+    small = spark.range(30).selectExpr("cast(id as string) as user_id", "DATE'2020-01-01' as date", "'2020-01' as month")
+    others = small.selectExpr("user_id", "DATE'2019-12-01' as date", "'2019-12' as month")
+    both = large.union(small).union(others)
+    found = sample_months(both, "user_id", 1_000, {"2020-01": 30, "2020-02": 4_000}).groupBy("month").count().collect()
+    months = {r["month"]: r["count"] for r in found}
+    assert months.keys() == {"2020-01", "2020-02"}
+    assert months["2020-01"] == 30
+    assert 400 < months["2020-02"] < 600
 
 
 def test_a_value_that_many_rows_share_has_a_bin_of_its_own(spark):
