@@ -11,7 +11,8 @@ Writes  quarantine  refused rows; a run with dates replaces those of its dates, 
 Every raw row becomes an event, a duplicate or a refused row, and the ledger says how many of each. Quarantine is written
 first, so that a run that ends with 3 leaves the rows to look at. The raw events are read twice, for quarantine and for
 events, since to read them again is cheaper than to keep them; they are kept only where a declaration compares rows to refuse
-them (caps, unique, outliers). Repeats are looked for among the rows that the run reads: where a path holds {date}, a repeat
+them (caps, unique, outliers). But for Parquet, which numbers its rows, they are read once more, without being parsed, for the
+positions in quarantine. Repeats are looked for among the rows that the run reads: where a path holds {date}, a repeat
 in the file of another day is not seen.
 """
 
@@ -57,7 +58,7 @@ def _write_quarantine(run: Run, entities: dict[str, DataFrame], events: Labelled
         seen["events"] = early.unionByName(late, allowMissingColumns=True)
     else:
         seen["events"] = counting["events"].watch(events.checked)
-    whole = quarantined(seen, places_of(run, {**entities, "events": events.checked}), run.run_id)
+    whole = quarantined(seen, places_of(run, {**entities, "events": events.places}), run.run_id)
     run.write("quarantine", whole.where(inside(run) | (F.col("date") == UNDATED)), _replaced_quarantine(run))
     return {name: one.tally() for name, one in counting.items()}
 

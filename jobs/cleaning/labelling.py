@@ -30,6 +30,7 @@ from jobs.runtime.sources import keys_not_found, read_raw
 class LabelledEvents:
     """Every raw event stands in one of the two frames, `refused` or `compared`; all of them in `checked`."""
 
+    places: DataFrame  # PLACE of each, told without parsing it
     checked: DataFrame  # each row by itself
     refused: DataFrame  # of these, the ones that are refused
     compared: DataFrame  # the others, beside each other: repetitions, caps, outliers
@@ -83,7 +84,7 @@ def label_events(run: Run, entities: dict[str, DataFrame], statistics: Statistic
     compared = _compared(_narrow(checked.where(is_accepted()), source, clean, late), clean, checks, statistics)
     if late:
         compared = compared.persist(StorageLevel.MEMORY_AND_DISK)
-    return LabelledEvents(checked, checked.where(~is_accepted()), compared, late)
+    return LabelledEvents(raw.select(*PLACE), checked, checked.where(~is_accepted()), compared, late)
 
 
 def places_of(run: Run, rows: dict[str, DataFrame]) -> dict[str, DataFrame]:
