@@ -63,8 +63,9 @@ class Scoring:
 
 def build(run: Run) -> None:
     trained, as_of = newest_model(run), run.as_of()
-    listed = catalogue(run, trained)
     past = keep_before(run.read("events"), as_of)
+    _check_features(run, past, as_of)
+    listed = catalogue(run, trained)
     model = ship(run.spark, trained.folder, listed.vectors, likeness(run, listed))
     statistics = as_trained(run, trained, "statistics")
     scoring = Scoring(run, as_of, past, run.read("item_vocabulary"), trained, model, statistics)
@@ -85,7 +86,6 @@ def _item_vectors(run: Run, listed: Catalogue) -> DataFrame:
 
 def _user_vectors(scoring: Scoring) -> DataFrame:
     run, vocabularies = scoring.run, ("item_vocabulary", "user_vocabulary", "label_vocabulary")
-    _check_features(run, scoring.as_of)
     windows = latest_windows(
         scoring.past,
         run.read("user_features"),
@@ -99,11 +99,24 @@ def _user_vectors(scoring: Scoring) -> DataFrame:
     return known.mapInArrow(_encoder(scoring.model), "user_id string, vector array<float>")
 
 
-def _check_features(run: Run, as_of: datetime.date) -> None:
-    """Users without features would all look like users without a past."""
-    named = model_features(run.config.features.user)
-    if named and run.read("user_features").where(F.col("date") == F.lit(as_of)).isEmpty():
-        raise NoInputError(f"user_features: has no rows as of {as_of}. Run build_features for {as_of - _DAY} first.")
+def _check_features(run: Run, past: DataFrame, as_of: datetime.date) -> None:
+    """A user without a row would look like one without a past.
+
+    Raises:
+        NoInputError: a user with events before the day has no features as of it.
+    """
+    if not model_features(run.config.features.user):
+        return
+    users = keep_types(past, run.config.sequences).select("user_id").distinct()
+    rows = run.read("user_features").where(F.col("date") == F.lit(as_of)).select("user_id", F.lit(True).alias("featured"))
+    joined = users.join(rows, "user_id", "left")
+    every, without = joined.agg(F.count("*"), F.count_if(F.col("featured").isNull())).collect()[0]
+    if without:
+        last = as_of - _DAY
+        then = "" if last == run.last_day else f", then build_features --date {last}"
+        raise NoInputError(
+            f"user_features: {without} of {every} users with events have no row as of {as_of}. Run build_features first{then}."
+        )
 
 
 def _encoder(model: str) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
