@@ -38,10 +38,10 @@ from features.trailing.tables import model_features
 from jobs.runtime import contents
 from jobs.runtime.contents import Content
 from jobs.runtime.job import Job, Run
-from jobs.runtime.warehouse import equals
 
 EVENT_COLUMNS = ("event_id", "user_id", "item_id", "event_type", "value", "event_time", "tie_order", "date")
-OWNERS = ("sequences", "user_features", *contents.OWNERS)  # of the statistics that are fitted here
+OWNERS = ("sequences", "user_features", *contents.OWNERS)
+FITTED = f"owner IN {OWNERS}"  # the statistics that are fitted here
 
 
 def build(run: Run) -> None:
@@ -97,7 +97,7 @@ def _statistics(run: Run, events: DataFrame, declared: Sequence[Content], end: i
     if run.config.source.events.value == "explicit":  # an implicit value is no rating to learn from
         fitted.append(fit(train, "sequences", ["value"], end))
     rows = reduce(DataFrame.unionByName, fitted).coalesce(1)
-    run.write("statistics", rows, " OR ".join(f"({equals(owner=owner)})" for owner in OWNERS))
+    run.write("statistics", rows, FITTED)
     return run.read("statistics")
 
 
@@ -158,7 +158,7 @@ JOB = Job(
         "item_neighbours", "item_transitions", "item_values", "sequences",
     ),
     sections=("features", "content", "sequences", "source"),
-    shared=("statistics",),
+    shared={"statistics": FITTED},
     description="Sequences, vocabularies and the statistics they are encoded in.",
 )  # fmt: skip
 

@@ -29,7 +29,7 @@ from features.cleaning.entities import with_tags
 from features.cleaning.imputation import imputed
 from features.cleaning.quarantine import UNDATED, quarantined
 from jobs.cleaning.labelling import LabelledEvents, label_entities, label_events, places_of
-from jobs.cleaning.statistics import Statistics
+from jobs.cleaning.statistics import FITTED, Statistics
 from jobs.cleaning.tally import Counting, Repetitions, Tally, check_found, check_kept, check_refused, count_imputed, inside
 from jobs.runtime.job import Job, Run
 from jobs.runtime.warehouse import between, equals
@@ -105,7 +105,7 @@ JOB = Job(
     build,
     writes=("quarantine", "items", "users", "statistics", "events"),
     sections=("source", "clean"),
-    shared=("statistics",),
+    shared={"statistics": FITTED},
     reads_raw_files=True,
     description=__doc__.splitlines()[0],
 )

@@ -13,9 +13,9 @@ from features.cleaning import imputation, outliers
 from features.cleaning.config import Impute, Outliers
 from features.cleaning.outliers import training_events
 from jobs.runtime.job import Run
-from jobs.runtime.warehouse import equals
 
 OWNERS = ("events", "items", "users")
+FITTED = f"owner IN {OWNERS}"  # what cleaning has stored
 _NAME = ("owner", "column", "statistic")
 
 
@@ -28,7 +28,7 @@ class Statistics:
         self.stored: DataFrame | None = None
         clean = run.config.clean
         if run.start is not None and (clean.impute or clean.outliers) and run.exists("statistics"):
-            self.stored = run.newest("statistics").where(F.col("owner").isin(*OWNERS))
+            self.stored = run.newest("statistics").where(FITTED)
         self.names: set[tuple[object, ...]] = set()
         if self.stored is not None:
             self.names = {tuple(row) for row in self.stored.select(*_NAME, F.to_date("fitted_until")).distinct().collect()}
@@ -59,7 +59,7 @@ class Statistics:
             return
         empty = run.spark.createDataFrame([], run.table("statistics").schema)
         rows = reduce(DataFrame.unionByName, self.used, empty).coalesce(1)
-        run.write("statistics", rows, " OR ".join(f"({equals(owner=owner)})" for owner in OWNERS))
+        run.write("statistics", rows, FITTED)
 
     def _fit(self, rule: Impute | Outliers, rows: DataFrame) -> DataFrame:
         if isinstance(rule, Impute):

@@ -26,12 +26,26 @@ def changed_rows(warehouse: Warehouse, table: Table, before: int, now: int) -> D
 
     A file that was rewritten gives the rows that it kept twice, with both signs.
     """
-    files = [set(_files(warehouse, table, version)) for version in (before, now)]
+    files = [_files(warehouse, table, version) for version in (before, now)]
     sides = [(-1, files[0] - files[1]), (1, files[1] - files[0])]
     frames = [_read(warehouse, table, sorted(only)).withColumn("sign", F.lit(sign)) for sign, only in sides if only]
     if not frames:
         return None
     return frames[0] if len(frames) == 1 else frames[0].unionByName(frames[1])
+
+
+def is_untouched(warehouse: Warehouse, table: Table, before: int, where: str) -> bool:
+    """Whether nobody has written the rows that match `where`, a condition on partitions, since version `before`.
+
+    False, too, where that version is no longer there.
+    """
+    now = warehouse.version(table.name)
+    if now is None:
+        return False
+    try:
+        return now == before or _files(warehouse, table, before, where) == _files(warehouse, table, now, where)
+    except VacuumedError:
+        return False
 
 
 def changed_groups(rows: DataFrame, by: str, columns: Sequence[str]) -> DataFrame:
@@ -60,10 +74,11 @@ def _hashable(field: StructField) -> Column:
     return F.sort_array(F.map_entries(field.name)) if isinstance(field.dataType, MapType) else F.col(field.name)
 
 
-def _files(warehouse: Warehouse, table: Table, version: int) -> list[str]:
+def _files(warehouse: Warehouse, table: Table, version: int, where: str = "TRUE") -> set[str]:
     path = warehouse.path(table.name)
     try:
-        return warehouse.spark.read.format("delta").option("versionAsOf", version).load(path).inputFiles()
+        whole = warehouse.spark.read.format("delta").option("versionAsOf", version).load(path)
+        return set(whole.where(where).inputFiles())
     except AnalysisException as error:
         raise VacuumedError(f"{table.name}: version {version}") from error
 

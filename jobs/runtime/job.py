@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ from features.schema import Table
 from features.tables import RUNS, all_tables
 from jobs.runtime import ledger
 from jobs.runtime.arguments import Arguments, Option
+from jobs.runtime.changes import is_untouched
 from jobs.runtime.command import failed, run_command
 from jobs.runtime.config import Scenario, digest
 from jobs.runtime.errors import ConfigError, known
@@ -33,9 +34,10 @@ from jobs.runtime.warehouse import Warehouse
 class Job:
     """A spark-submit entry.
 
-    `sections` are the parts of the configuration that decide its result; `shared` are tables that other jobs write too,
-    so that their version says nothing about whether this job's rows are still there. A run with one of the job's own
-    `options` is never skipped. `check` raises ConfigError where the configuration alone tells that the job cannot run.
+    `sections` are the parts of the configuration that decide its result; `shared` are tables that other jobs write too, so
+    that their version says nothing about whether this job's rows are still there, with the condition that its own rows
+    match. A run with one of the job's own `options` is never skipped. `check` raises ConfigError where the configuration
+    alone tells that the job cannot run.
     """
 
     name: str
@@ -43,7 +45,7 @@ class Job:
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     sections: tuple[str, ...] = ()
-    shared: tuple[str, ...] = ()
+    shared: Mapping[str, str] = field(default_factory=dict)
     reads_raw_files: bool = False
     options: tuple[Option, ...] = ()
     description: str = ""
@@ -250,8 +252,13 @@ class Run:
         if outputs is None:
             return False
         self.row.outputs = outputs
-        own = {name: v for name, v in outputs.items() if name not in self.job.shared}
-        return all(self.warehouse.version(name) == v for name, v in own.items())
+        return all(self._is_as_left(name, version) for name, version in outputs.items())
+
+    def _is_as_left(self, name: str, version: int) -> bool:
+        own = self.job.shared.get(name)
+        if own is None:
+            return self.warehouse.version(name) == version
+        return is_untouched(self.warehouse, self.table(name), version, own)
 
     def perform(self) -> int:
         """Builds, then ends; returns the exit code."""

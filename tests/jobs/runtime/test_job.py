@@ -2,14 +2,15 @@
 
 import datetime
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
 
 from features.errors import ContractError, LeakageError, NoInputError
-from features.tables import ITEM_VOCABULARY, LABEL_VOCABULARY, RUNS, USER_VOCABULARY
+from features.tables import ITEM_VOCABULARY, LABEL_VOCABULARY, RUNS, STATISTICS, USER_VOCABULARY
 from jobs.runtime.errors import ConfigError, TransientError
 from jobs.runtime.job import Job, Run
 from jobs.runtime.warehouse import Warehouse
@@ -37,10 +38,9 @@ def call(warehouse: Warehouse, tmp_path: Path) -> Call:
         f"warehouse: {warehouse.root}\nsource:\n  events: {{path: x, columns: {{user_id: u, item_id: i, event_time: t}}}}\n"
     )
 
-    def run(*argv: str, build: Callable[[Run], None] = copy_items) -> int:
-        job = Job(
-            "copy_items", build, reads=("item_vocabulary", "label_vocabulary"), writes=("user_vocabulary",), sections=("clean",)
-        )
+    def run(*argv: str, build: Callable[[Run], None] = copy_items, shared: Mapping[str, str] | None = None) -> int:
+        inputs, outputs = ("item_vocabulary", "label_vocabulary"), ("user_vocabulary",)
+        job = Job("copy_items", build, reads=inputs, writes=outputs, sections=("clean",), shared=shared or {})
         return job.main(["--config", str(config), *argv])
 
     return run
@@ -69,6 +69,27 @@ def test_the_same_run_again_writes_nothing_until_something_changes(call: Call, w
     assert (call(), version()) == (0, first + 2)  # its input has changed
     warehouse.write(USER_VOCABULARY, warehouse.read(USER_VOCABULARY).limit(0))
     assert (call(), warehouse.read(USER_VOCABULARY).count()) == (0, 2)  # its output has been changed by someone else
+
+
+def test_of_a_table_that_jobs_share_the_rows_of_the_job_itself_must_be_as_it_left_them(
+    call: Call, warehouse: Warehouse, spark: SparkSession
+) -> None:
+    def written(owner: str, number: float, write: Callable[..., object]) -> None:
+        write(spark.createDataFrame([(owner, "age", "", "mean", number, None, None)], STATISTICS.schema), f"owner = '{owner}'")
+
+    def by_others(owner: str, number: float) -> None:
+        written(owner, number, partial(warehouse.write, STATISTICS))
+
+    def fit(run: Run) -> None:
+        written("ours", 1.0, partial(run.write, "statistics"))
+
+    job = {"build": fit, "shared": {"statistics": "owner = 'ours'"}}
+    assert (call(**job), call(**job), len(runs(warehouse))) == (0, 0, 1)
+    by_others("theirs", 2.0)
+    assert (call(**job), len(runs(warehouse))) == (0, 1)
+    by_others("ours", 3.0)  # as a run of another configuration that was then killed, of which the ledger knows nothing
+    assert (call(**job), len(runs(warehouse))) == (0, 2)
+    assert [row["number"] for row in warehouse.read(STATISTICS).where("owner = 'ours'").collect()] == [1.0]
 
 
 def test_force_runs_again_and_leaves_the_same_rows(call: Call, warehouse: Warehouse) -> None:
