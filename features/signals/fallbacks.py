@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import reduce
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 POPULAR_IN_SEGMENT, POPULAR = "popular_in_segment", "popular"
@@ -55,16 +55,32 @@ def with_fallbacks(users: DataFrame, chains: DataFrame, k: int) -> DataFrame:
         users: user_id, segment (null: unknown) and `seen`, array<int> of the item indices to leave out, never null.
         chains: of `fallback_chains`, deep enough for k and the longest `seen`.
     """
-    same = users["segment"].eqNullSafe(chains["segment"])
-    lists = users.join(F.broadcast(chains), same).where(~F.array_contains("seen", F.col("index")))
+    unseen = within_reach(users, chains, k).where(~F.array_contains("seen", F.col("index")))
     order = Window.partitionBy("user_id").orderBy("position")
-    ranked = lists.withColumn("rank", F.row_number().over(order)).where(F.col("rank") <= k)
+    ranked = unseen.withColumn("rank", F.row_number().over(order)).where(F.col("rank") <= k)
     return ranked.select("user_id", "rank", "index", "score", "source")
+
+
+def within_reach(users: DataFrame, chains: DataFrame, k: int) -> DataFrame:
+    """Each user with the top of their chain that surely holds k items that they have not seen, or the whole of it.
+
+    A chain is as deep as the longest `seen` of all needs it, so everyone meets only the pieces of it down to k items beyond
+    their own.
+    """
+
+    def piece(position: Column) -> Column:
+        return F.floor(position / k).cast("int")
+
+    asking = users.withColumn("piece", F.explode(F.sequence(F.lit(0), piece(F.size("seen") + k))))
+    pieces = chains.withColumn("piece", piece(F.col("position")))
+    same = asking["segment"].eqNullSafe(pieces["segment"]) & (asking["piece"] == pieces["piece"])
+    return asking.join(F.broadcast(pieces), same)
 
 
 def without_candidates(users: DataFrame, chains: DataFrame) -> int:
     """How many users have seen everything in their chain, or have an empty one; arguments as of `with_fallbacks`."""
     lists = chains.groupBy("segment").agg(F.collect_list("index").alias("list"))
     joined = users.join(F.broadcast(lists), users["segment"].eqNullSafe(lists["segment"]), "left")
-    left_over = F.size(F.array_except(F.coalesce("list", F.array().cast("array<int>")), F.col("seen")))
-    return joined.where(left_over == 0).count()
+    chain = F.coalesce("list", F.array().cast("array<int>"))
+    none_left = F.size(F.array_except(chain, F.col("seen"))) == 0
+    return joined.where((F.size(chain) <= F.size("seen")) & none_left).count()  # a longer chain has an item left

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from features.signals.fallbacks import POPULAR, POPULAR_IN_SEGMENT, fallback_chains, with_fallbacks, without_candidates
+from features.signals.fallbacks import (
+    POPULAR,
+    POPULAR_IN_SEGMENT,
+    fallback_chains,
+    with_fallbacks,
+    within_reach,
+    without_candidates,
+)
 
 USERS = [
     ("fan", "x", []),
@@ -16,13 +24,14 @@ USERS = [
     ("plain", None, []),
     ("seen_all", None, [2, 3, 4, 5]),
 ]
+USERS_DDL = "user_id string, segment string, seen array<int>"
 POPULARITY = [(3, 9.0), (2, 9.0), (4, 5.0), (5, 1.0)]
 BY_SEGMENT = [("x", 7, 4.0), ("x", 4, 3.0), ("y", 8, 100.0)]
 
 
 @pytest.fixture(scope="module")
 def users(spark: SparkSession) -> DataFrame:
-    return spark.createDataFrame(USERS, "user_id string, segment string, seen array<int>").persist()
+    return spark.createDataFrame(USERS, USERS_DDL).persist()
 
 
 def _chains(users: DataFrame, chain: Sequence[str], depth: int) -> DataFrame:
@@ -55,3 +64,17 @@ def test_users_without_candidates_are_counted(users: DataFrame) -> None:
 
 def test_a_chain_of_segments_alone_leaves_users_of_no_segment_without(users: DataFrame) -> None:
     assert set(_lists(users, _chains(users, (POPULAR_IN_SEGMENT,), depth=8), k=2)) == {"fan", "seen_two"}
+
+
+def test_of_a_chain_that_one_user_makes_deep_everyone_gets_the_first_that_they_have_not_seen(spark: SparkSession) -> None:
+    chain, rng, k = list(range(2, 402)), random.Random(0), 5
+    seen = {f"u{n}": rng.sample(chain[:12], n) for n in range(12)} | {"heavy": chain[:-3], "at_the_end": chain[:20:2]}
+    users = spark.createDataFrame([(user, None, of) for user, of in seen.items()], USERS_DDL)
+    popularity = spark.createDataFrame([(index, -float(index)) for index in chain], "index int, score double")
+    chains = fallback_chains(users, popularity, popularity.selectExpr("'x' AS segment", "*"), (POPULAR,), k + len(chain))
+    first = {user: [index for index in chain if index not in of][:k] for user, of in seen.items()}
+    expected = {user: [(rank, index, POPULAR) for rank, index in enumerate(of, 1)] for user, of in first.items()}
+    assert _lists(users, chains, k) == expected
+    assert len(expected["heavy"]) == 3 and without_candidates(users, chains) == 0
+    met = {row["user_id"]: row["count"] for row in within_reach(users, chains, k).groupBy("user_id").count().collect()}
+    assert all(count <= len(seen[user]) + 2 * k for user, count in met.items())  # and not all 400
