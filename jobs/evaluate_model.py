@@ -47,7 +47,7 @@ from jobs.evaluation.report_data import collect
 from jobs.runtime.files import write_text
 from jobs.runtime.job import Job, Run
 from jobs.runtime.shipping import ship
-from jobs.runtime.trained import Catalogue, Trained, as_trained, catalogue, likeness, newest_model
+from jobs.runtime.trained import Catalogue, Trained, as_trained, catalogue, likeness, listed_items, newest_model
 from jobs.runtime.warehouse import equals
 from models.evaluation import estimate_of, headline_cutoff
 from models.inputs import FIRST
@@ -56,10 +56,11 @@ from models.inputs import FIRST
 def build(run: Run) -> None:
     trained = newest_model(run)
     listed = catalogue(run, trained)
-    examples = _examples(run).persist()
+    items = listed_items(run, listed)
+    examples = _examples(run, items).persist()
     cutoffs = run.config.evaluation.cutoffs
     model = ship(run.spark, trained.folder, listed.vectors, likeness(run, listed))
-    counts = {POPULARITY: listed.train_events, RECENT: _recent_events(run, len(listed.item_ids))}
+    counts = {POPULARITY: listed.train_events, RECENT: _recent_events(run, items, len(listed.item_ids))}
     results = judged(examples, model, counts, max(cutoffs)).persist()
     with run.step("judge") as fields:
         fields.update(_check_targets(run, results))
@@ -70,7 +71,7 @@ def build(run: Run) -> None:
     _report(run, trained, listed, examples, metrics)
 
 
-def _examples(run: Run) -> DataFrame:
+def _examples(run: Run, items: DataFrame) -> DataFrame:
     """The rows of valid and test with the histories of their users."""
     events, config = _events(run), run.config.sequences
     rows = run.read("sequences").where(F.col("split").isin("valid", "test"))
@@ -79,7 +80,7 @@ def _examples(run: Run) -> DataFrame:
             "sequences: no row is in valid or test. leave_one_out needs users with three events and more, global_time events "
             "from sequences.split.valid_from on."
         )
-    return with_history(rows, histories(events, run.read("item_vocabulary"), config), config)
+    return with_history(rows, histories(events, items, config), config)
 
 
 def _events(run: Run) -> DataFrame:
@@ -88,16 +89,15 @@ def _events(run: Run) -> DataFrame:
     return events if run.end is None else events.where(F.col("date") <= F.lit(run.end))
 
 
-def _recent_events(run: Run, items: int) -> np.ndarray:
-    """(items,) int64: each item's training events of the last days of the training period."""
+def _recent_events(run: Run, items: DataFrame, size: int) -> np.ndarray:
+    """(size,) int64: each item's training events of the last days of the training period."""
     train = with_split(keep_types(_events(run), run.config.sequences), run.config.sequences.split).where("split = 'train'")
-    counts, newest = np.zeros(items, np.int64), train.agg(F.max("date")).head()
+    counts, newest = np.zeros(size, np.int64), train.agg(F.max("date")).head()
     if newest is None or newest[0] is None:
         return counts
     recent = keep_before(train, newest[0] + datetime.timedelta(days=1), run.config.evaluation.recent_days)
-    for row in recent.groupBy("item_id").count().join(run.read("item_vocabulary"), "item_id").collect():
-        if row["index"] < items:
-            counts[row["index"]] = row["count"]
+    for row in recent.groupBy("item_id").count().join(items, "item_id").collect():
+        counts[row["index"]] = row["count"]
     return counts
 
 

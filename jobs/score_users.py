@@ -38,7 +38,16 @@ from features.signals.popularity import keep_before, popular, popular_in_segment
 from features.trailing.tables import model_features
 from jobs.runtime.job import Job, Run
 from jobs.runtime.shipping import ship, shipped, shipped_likeness
-from jobs.runtime.trained import Catalogue, Trained, as_trained, catalogue, likeness, newest_model, users_content
+from jobs.runtime.trained import (
+    Catalogue,
+    Trained,
+    as_trained,
+    catalogue,
+    likeness,
+    listed_items,
+    newest_model,
+    users_content,
+)
 from jobs.runtime.warehouse import equals
 from models.signals.transitions import LAST, newest_of_each
 from models.stream.columns import histories, lists, ragged
@@ -51,7 +60,7 @@ class Scoring:
     run: Run
     as_of: datetime.date
     past: DataFrame  # events before as_of
-    items: DataFrame  # item_vocabulary
+    items: DataFrame  # item_vocabulary, of the catalogue's items
     trained: Trained
     model: str  # name of the shipped model
     statistics: DataFrame  # as the model was trained with
@@ -68,7 +77,7 @@ def build(run: Run) -> None:
     listed = catalogue(run, trained)
     model = ship(run.spark, trained.folder, listed.vectors, likeness(run, listed))
     statistics = as_trained(run, trained, "statistics")
-    scoring = Scoring(run, as_of, past, run.read("item_vocabulary"), trained, model, statistics)
+    scoring = Scoring(run, as_of, past, listed_items(run, listed), trained, model, statistics)
     run.count("item_vectors", _write_vectors(scoring, "item", _item_vectors(run, listed)))
     run.count("user_vectors", _write_vectors(scoring, "user", _user_vectors(scoring)))
     _recommend(scoring, candidates=len(listed.item_ids) - FIRST)
@@ -85,11 +94,11 @@ def _item_vectors(run: Run, listed: Catalogue) -> DataFrame:
 
 
 def _user_vectors(scoring: Scoring) -> DataFrame:
-    run, vocabularies = scoring.run, ("item_vocabulary", "user_vocabulary", "label_vocabulary")
+    run = scoring.run
     windows = latest_windows(
         scoring.past,
         run.read("user_features"),
-        Vocabularies(*(run.read(name) for name in vocabularies)),
+        Vocabularies(scoring.items, run.read("user_vocabulary"), run.read("label_vocabulary")),
         scoring.statistics,
         run.config.sequences,
         scoring.as_of,

@@ -187,9 +187,15 @@ def catalogue(run: Run, trained: Trained) -> Catalogue:
     return Catalogue(now[0], vectors, content)
 
 
+def listed_items(run: Run, listed: Catalogue) -> DataFrame:
+    """item_vocabulary without the items that it alone knows yet: build_sequences writes it before their content, and may be
+    at work, or have been killed, in between."""
+    return run.read("item_vocabulary").where(F.col("index") < len(listed.item_ids))
+
+
 def likeness(run: Run, listed: Catalogue) -> Likeness:
     """What the catalogue's items have in common."""
-    vocabulary = run.read("item_vocabulary").select("item_id", "index")
+    vocabulary = listed_items(run, listed).select("item_id", "index")
     pairs = run.read("item_neighbours").join(vocabulary, "item_id")
     others = vocabulary.select(F.col("item_id").alias("neighbour_id"), F.col("index").alias("neighbour"))
     columns = pairs.join(others, "neighbour_id").select("index", "rank", "neighbour", "similarity").toArrow()

@@ -164,6 +164,13 @@ def test_a_rerun_changes_nothing(evaluated: Tiny) -> None:
     assert _report(evaluated) == report
 
 
+def test_an_item_of_the_vocabulary_without_content_yet_is_as_one_that_it_does_not_know(tiny: Tiny, evaluated: Tiny) -> None:
+    tw.write_indices(tiny, [*ITEMS, "gone"])
+    assert evaluate_model.main(["--config", tiny.conf]) == 0
+    found, expected = (contents(tiny.spark, of.path(""), ["metrics"]) for of in (tiny, evaluated))
+    assert differences(found, expected) == []
+
+
 def _report(tiny: Tiny) -> str:
     return Path(tiny.path("_reports/m1/report.html")).read_text(encoding="utf-8")
 

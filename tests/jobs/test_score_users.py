@@ -180,6 +180,13 @@ def test_a_grown_vocabulary_is_scored_by_content_and_seen_items_may_stay(tiny: T
     assert {row["value"] for row in lists["u1"]} == {None}  # its model has not learnt values
 
 
+def test_an_item_of_the_vocabulary_without_content_yet_is_as_one_that_it_does_not_know(tiny: Tiny, scored: Tiny) -> None:
+    tw.write_indices(tiny, [*ITEMS, "gone"])
+    assert score_users.main(["--config", tiny.conf]) == 0
+    found, expected = (contents(tiny.spark, of.path(""), TABLES) for of in (tiny, scored))
+    assert differences(found, expected) == []
+
+
 def _with_year(tiny: Tiny, mean: float, std: float) -> None:
     """Statistics that scale the year of items by these."""
     year = {"owner": "item_content", "column": "year", "group": "", "label": None, "fitted_until": tw.DAY0}

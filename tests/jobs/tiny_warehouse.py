@@ -180,13 +180,18 @@ def copy(tiny: Tiny, root: Path) -> Tiny:
 def write_vocabulary(tiny: Tiny, items: Sequence[str], walks: dict[str, Sequence[str]]) -> None:
     """item_vocabulary and item_content; training events are all but the last two of a user who has three or more."""
     train = [i for walk in walks.values() for i in (walk[:-2] if len(walk) > 2 else walk)]
-    tiny.write("item_vocabulary", [{"item_id": i, "index": n} for n, i in enumerate(items, FIRST)])
+    write_indices(tiny, items)
     rows = [
         {"index": n, "item_id": i, "categories": [n % 3 + 1, 0] if i else [0, 0], "numbers": [n / 10, 1.0, 0.0, 0.0],
          "labels": [], "label_weights": [], "train_events": train.count(i)}
         for n, i in enumerate(["", "", *items])
     ]  # fmt: skip
     tiny.write("item_content", rows)
+
+
+def write_indices(tiny: Tiny, items: Sequence[str]) -> None:
+    """item_vocabulary alone: what build_sequences leaves where it is killed before it writes the content."""
+    tiny.write("item_vocabulary", [{"item_id": i, "index": n} for n, i in enumerate(items, FIRST)])
 
 
 def write_sequences(tiny: Tiny, items: Sequence[str], walks: dict[str, Sequence[str]]) -> None:
