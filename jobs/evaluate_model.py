@@ -17,6 +17,7 @@ what the rating head says.
 from __future__ import annotations
 
 import datetime
+import json
 import math
 import sys
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ from pyspark.sql import functions as F
 
 from features.errors import ContractError, NoInputError
 from features.scaling import z_scores
+from features.sequences.config import Split
 from features.sequences.histories import histories, with_history
 from features.sequences.sequences import keep_types
 from features.sequences.splits import with_split
@@ -55,6 +57,7 @@ from models.inputs import FIRST
 
 def build(run: Run) -> None:
     trained = newest_model(run)
+    _check_split(run, trained)
     listed = catalogue(run, trained)
     items = listed_items(run, listed)
     examples = _examples(run, items).persist()
@@ -69,6 +72,28 @@ def build(run: Run) -> None:
     _write(run, trained, metrics)
     _log_result(run, trained, metrics)
     _report(run, trained, listed, examples, metrics)
+
+
+def _check_split(run: Run, trained: Trained) -> None:
+    """What a model is judged by must have been held back when it was trained.
+
+    Raises:
+        ContractError: the split of then may have given it targets of valid and test of now to learn from.
+    """
+    (row,) = run.read("models").where(equals(model_id=trained.model_id)).select("config").collect()
+    then, now = Split.model_validate(json.loads(row["config"])["sequences"]["split"]), run.config.sequences.split
+    later = then.valid_from is not None and now.valid_from is not None and then.valid_from <= now.valid_from
+    if then != now and not later:
+        raise ContractError(
+            f"models: {trained.model_id} must not be judged by what it has learned from. It was trained with "
+            f"sequences.split={_as_text(then)}, the scenario has {_as_text(now)}. Train a model with this split."
+        )
+    if trained.inputs["sequences"] != run.version("sequences"):
+        run.log("sequences_built_again", trained_on=trained.inputs["sequences"], judged_by=run.version("sequences"))
+
+
+def _as_text(split: Split) -> str:
+    return ", ".join(str(value) for value in split.model_dump(exclude_none=True).values())
 
 
 def _examples(run: Run, items: DataFrame) -> DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from pyspark.sql import SparkSession
 
 from jobs import evaluate_model
 from jobs.evaluation.judging import OURS, POPULARITY
+from jobs.runtime.config import load
 from models.inputs import FIRST, HISTORY, UNKNOWN
 from models.network.transformer import Recommender
 from tests.contents import contents, differences
@@ -214,6 +216,46 @@ def test_sequences_of_other_events_are_refused(tiny: Tiny, capsys: pytest.Captur
     assert "sequences: 2 of 8 targets do not stand in events where they should: events is at version 1" in message
     assert "Run build_sequences first." in message
     assert not Path(tiny.path("metrics")).exists()
+
+
+def _split_by_days(valid_from: str, test_from: str) -> list[str]:
+    return ["--set", f"sequences.split={{by: global_time, valid_from: {valid_from}, test_from: {test_from}}}"]
+
+
+def _with_config(tiny: Tiny, *arguments: str) -> None:
+    """As if the model had been trained with these overrides."""
+    config = json.dumps(load(tiny.conf, arguments[1::2]).dump("sequences"))
+    tiny.write("models", [row.asDict(recursive=True) | {"config": config} for row in tiny.table("models").collect()])
+
+
+@pytest.mark.parametrize(
+    ("then", "now"),
+    [
+        ([], _split_by_days("2026-03-03", "2026-03-05")),
+        (_split_by_days("2026-03-03", "2026-03-05"), []),
+        (_split_by_days("2026-03-03", "2026-03-05"), _split_by_days("2026-03-02", "2026-03-05")),
+    ],
+)
+def test_a_model_is_not_judged_by_what_another_split_let_it_learn(
+    tiny: Tiny, capsys: pytest.CaptureFixture[str], then: list[str], now: list[str]
+) -> None:
+    _with_config(tiny, *then)
+    assert evaluate_model.main(["--config", tiny.conf, *now]) == 3
+    told = capsys.readouterr().err
+    assert "models: m1 must not be judged by what it has learned from. It was trained with sequences.split=" in told
+    assert not Path(tiny.path("metrics")).exists()
+
+
+def test_sequences_that_were_built_again_are_told_where_the_model_saw_others(
+    tiny: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _with_config(tiny, *_split_by_days("2026-03-03", "2026-03-05"))
+    tiny.write("sequences", [])  # version 1
+    later = _split_by_days("2026-03-04", "2026-03-05")  # what is held back now was held back then, too
+    assert evaluate_model.main(["--config", tiny.conf, *later]) == 4  # as nothing is
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
+    (line,) = [line for line in lines if line["step"] == "sequences_built_again"]
+    assert (line["trained_on"], line["judged_by"]) == (0, 1)
 
 
 def test_where_no_user_is_held_back_it_says_so(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:

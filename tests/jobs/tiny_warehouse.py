@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -234,7 +235,8 @@ def with_model(tiny: Tiny, model_id: str = "m1", seed: int = 7, **card: Any) -> 
     card = {"model_id": model_id, "names": names, **card}
     export_model(model, content, transitions_of(sizes.items), values_of(sizes.items), folder, sample, card)
     row = {
-        "model_id": model_id, "created_at": DAY0 + datetime.timedelta(days=seed), "config": "{}", "config_hash": "0",
+        "model_id": model_id, "created_at": DAY0 + datetime.timedelta(days=seed),
+        "config": json.dumps(tiny.scenario.dump("sequences")), "config_hash": "0",
         "code_version": "0", "inputs": {n: tiny.version(n) for n in ("item_content", "statistics", "sequences")},
         "packages": {"numpy": np.__version__}, "seed": seed, "steps": 0, "rows": 0, "metrics": {}, "sizes": asdict(sizes),
         "export_path": str(folder),
