@@ -81,7 +81,7 @@ class FileSource(Section):
     format: Format = "csv"
     separator: Annotated[str, Field(min_length=1)] = ","
     quote: Annotated[str, Field(max_length=1)] = '"'  # empty: quotes mean nothing
-    encoding: str = "UTF-8"
+    encoding: str = "utf-8"
     header: tuple[str, ...] | None = None  # names of the columns of a CSV without a header line
     multiline: bool = False  # CSV: quoted fields may hold line breaks; such a file cannot be split among tasks
     version: int | None = Field(None, ge=0)  # of a Delta source; the newest one where none is given

@@ -1,9 +1,12 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from jobs.runtime.config import load
 from jobs.runtime.errors import ConfigError
+from jobs.runtime.job import Job, Run
+from tests.scenario import ROOT
 
 GOOD = """
 warehouse: /w
@@ -30,6 +33,25 @@ def message(folder: Path, text: str, *overrides: str) -> list[str]:
 def test_a_scenario_of_six_lines_has_a_default_for_all_the_rest(tmp_path: Path) -> None:
     scenario = load(written(tmp_path, GOOD))
     assert (scenario.model.dim, scenario.scoring.top_k, scenario.source.events.format) == (64, 100, "csv")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "conf").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_examples_are_scenarios(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKEFORMER_DATA", "/data")
+    assert load(str(path)).name == path.stem
+
+
+def test_the_printed_configuration_has_the_defaults_and_is_that_of_the_scenario(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def build(run: Run) -> None:
+        raise AssertionError("nothing is to run")
+
+    path = written(tmp_path, GOOD)
+    assert Job("idle", build).main(["--config", path, "--set", "model.dim=32", "--print-config"]) == 0
+    printed = capsys.readouterr().out
+    assert yaml.safe_load(printed)["scoring"]["top_k"] == 100
+    assert load(written(tmp_path, printed)).dump() == load(written(tmp_path, GOOD), ["model.dim=32"]).dump()
 
 
 def test_three_mistakes_are_three_lines_with_file_key_rule_and_value(tmp_path: Path) -> None:
