@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
 
 from jobs.evaluation.charts import Point, by_cutoff
 from jobs.evaluation.report import render
@@ -84,8 +83,3 @@ def test_a_chart_takes_its_colours_from_the_page_and_draws_the_same_twice() -> N
     svg = by_cutoff("NDCG", lines)
     assert svg == by_cutoff("NDCG", lines)
     assert "var(--ours)" in svg and "var(--theirs)" in svg and "#0" not in svg and "<metadata" not in svg
-
-
-def test_the_template_is_package_data() -> None:
-    setup = Path(__file__).parents[3].joinpath("setup.cfg").read_text(encoding="utf-8")
-    assert "jobs.pages = templates/*.j2" in setup

@@ -1,3 +1,7 @@
+import platform
+
+import pytest
+
 from models.training.device import device
 
 CPUINFO = """processor\t: 0
@@ -20,5 +24,8 @@ def test_a_processor_is_named_with_the_widest_instructions_by_which_products_are
     assert device(path) == "Old One"
 
 
-def test_where_no_file_tells_of_processors_python_does(tmp_path):
-    assert device(tmp_path / "none")
+@pytest.mark.parametrize(("processor", "told"), [("Old One", "Old One"), ("", "riscv64")])
+def test_where_no_file_tells_of_processors_python_does(tmp_path, monkeypatch, processor, told):
+    monkeypatch.setattr(platform, "processor", lambda: processor)
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    assert device(tmp_path / "none") == told
