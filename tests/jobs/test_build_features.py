@@ -52,7 +52,7 @@ def test_a_run_over_the_last_days_leaves_the_rows_of_a_full_run(house, full):
     assert {name: house.rows(name) for name in TABLES} == full
 
 
-def test_a_run_over_one_day_makes_that_day_and_every_user_as_of_the_next_and_changes_nothing_else(house, full):
+def test_a_run_over_one_day_makes_that_day_every_user_as_of_the_next_and_no_more(house, full):
     assert main(["--config", house.conf(), "--date", "2020-01-06", "--force"]) == 0
     for name in ("user_days", "item_days"):
         assert house.rows(name) == full[name]

@@ -159,7 +159,7 @@ def test_the_interval_is_that_of_a_mean_over_users(evaluated: Tiny) -> None:
     assert (row["low"], row["high"]) == pytest.approx((max(0, row["value"] - half), min(1, row["value"] + half)))
 
 
-def test_a_rerun_changes_nothing(evaluated: Tiny) -> None:
+def test_a_model_that_is_judged_again_has_the_same_metrics_and_report(evaluated: Tiny) -> None:
     before, report = contents(evaluated.spark, evaluated.path(""), ["metrics"]), _report(evaluated)
     assert evaluate_model.main(["--config", evaluated.conf, "--force"]) == 0
     assert differences(contents(evaluated.spark, evaluated.path(""), ["metrics"]), before) == []
@@ -185,7 +185,7 @@ def test_the_report_shows_titles_and_needs_nothing_else(evaluated: Tiny) -> None
 
 
 @pytest.mark.parametrize(("exclude", "masked"), [("[seen]", True), ("[]", False)])
-def test_the_result_of_the_ranking_that_is_served_is_told_in_one_line_a_split_and_first_in_the_report(
+def test_the_ranking_that_is_served_is_told_first_and_in_one_line_a_split(
     tiny: Tiny, capsys: pytest.CaptureFixture[str], exclude: str, masked: bool
 ) -> None:
     sets = ("evaluation.report_users=0", f"scoring.exclude={exclude}")

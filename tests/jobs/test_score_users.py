@@ -158,7 +158,7 @@ def test_every_user_is_accounted_for(scored: Tiny) -> None:
     assert set(_lists(scored)) == everyone - {"saw_everything"}
 
 
-def test_a_rerun_changes_nothing(scored: Tiny) -> None:
+def test_users_who_are_scored_again_get_the_same(scored: Tiny) -> None:
     before = contents(scored.spark, scored.path(""), TABLES)
     assert score_users.main(["--config", scored.conf, "--force"]) == 0
     assert differences(contents(scored.spark, scored.path(""), TABLES), before) == []

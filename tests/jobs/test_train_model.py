@@ -101,7 +101,7 @@ def kill_a_worker_once_there_is_a_checkpoint(folder: Path) -> None:
     os.kill(max(worker_processes(folder)), signal.SIGKILL)
 
 
-def test_a_killed_worker_ends_the_job_with_10_and_the_same_command_trains_on_to_one_row_in_models(spark, tmp_path, capfd):
+def test_a_killed_worker_ends_the_job_with_10_and_the_same_command_trains_on(spark, tmp_path, capfd):
     rows = [*sequence_rows(40, 4), *sequence_rows(50, 8), *sequence_rows(9, 8, split="valid")]
     scenario = Scenario(spark, tmp_path).with_tables(rows)
     killer = threading.Thread(target=kill_a_worker_once_there_is_a_checkpoint, args=(scenario.path(""),), daemon=True)

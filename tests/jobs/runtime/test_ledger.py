@@ -45,7 +45,7 @@ def test_after_a_run_that_wrote_and_failed_everything_is_built(warehouse):
     assert _base(warehouse, "c", "recipe") is None
 
 
-def test_a_run_that_is_tried_again_under_the_same_id_has_a_row_of_its_own_and_one_row_however_often_it_is_written(warehouse):
+def test_each_try_of_a_run_has_one_row_however_often_it_is_written(warehouse):
     tries = [RunRow("e-0", "e", dt.datetime(2026, 3, 9, 8, n, tzinfo=dt.UTC), "{}", "hash", exit_code=n) for n in (0, 10)]
     for row in (*tries, *tries):
         ledger.record(warehouse, row)

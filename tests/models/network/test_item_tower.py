@@ -19,7 +19,7 @@ def by_definition(model: Recommender, items: ItemContent, ids: list[int]) -> np.
     return vectors
 
 
-def test_an_item_is_its_id_the_mean_of_its_categories_its_numbers_and_the_weighted_sum_of_its_labels():
+def test_an_item_is_the_sum_of_its_id_and_of_its_content():
     model, items = Recommender(CONFIG, SIZES), content()
     items.categories[4] = 0  # without categories
     items.categories[5] = (2, 0, 3)

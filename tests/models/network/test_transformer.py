@@ -221,7 +221,7 @@ def test_one_batch_can_be_overfit():
     assert float(last[1]) < 0.05
 
 
-def test_in_mixed_precision_weights_are_float32_and_losses_and_gradients_are_near_those_of_float32():
+def test_mixed_precision_keeps_weights_in_float32_and_comes_near_its_losses():
     config = ModelConfig(dim=16, heads=2, relative_positions=True, relative_times=True)
     found = {}
     for precision in ("float32", "mixed_bfloat16"):

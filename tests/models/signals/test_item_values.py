@@ -38,7 +38,7 @@ def test_a_value_is_told_by_all_opinions_as_they_are_weighed():
     assert VALUES.told(head, pasts, items) is head
 
 
-def test_what_is_saved_is_loaded(tmp_path):
+def test_item_values_that_are_saved_are_loaded(tmp_path):
     VALUES.fitted((0.5, 2.0, 0.25, -1.0)).save(tmp_path)
     found = ItemValues.load(tmp_path)
     assert found.weights == (0.5, 2.0, 0.25, -1.0)

@@ -59,7 +59,7 @@ def test_the_last_items_are_counted_back_from_the_place_of_the_request():
     assert last_items(long[None], np.array([0]), np.array([LAST])).tolist() == [long[1 : LAST + 1][::-1].tolist()]
 
 
-def test_what_is_saved_is_loaded(tmp_path):
+def test_transitions_that_are_saved_are_loaded(tmp_path):
     CHAIN.save(tmp_path)
     found = Transitions.load(tmp_path)
     assert (found.weight, found.fading) == (0.8, FADING)

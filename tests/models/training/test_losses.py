@@ -55,7 +55,7 @@ def test_next_item_loss_and_its_gradients_are_those_of_the_definition(n):
 
 
 @pytest.mark.parametrize(("items", "rows"), [(3_417, 19_639), (100_000, 671), (1_000_000, 512)])
-def test_a_gpu_computes_as_many_rows_at_once_as_256_mb_of_logits_hold_and_never_fewer_than_a_processor(items, rows):
+def test_a_gpu_computes_as_many_rows_at_once_as_256_mb_of_logits_hold(items, rows):
     assert rows_at_once(items, on_gpu=True) == rows
     assert rows_at_once(items, on_gpu=False) == 512
     assert rows == 512 or rows * items * 4 <= 256 * 2**20 < (rows + 1) * items * 4

@@ -121,7 +121,7 @@ def test_weights_are_kept_by_what_they_are_to_be_good_at(tables, tmp_path):
     assert np.argmin(losses) != np.argmax(gains)  # or the test could not tell
 
 
-def test_reach_fading_and_weight_of_transitions_are_the_best_on_validation_rows_ranked_one_by_one(tables, undisturbed):
+def test_transitions_are_weighed_as_is_best_on_validation_rows_ranked_one_by_one(tables, undisturbed):
     spec, trained, _ = undisturbed
     exported, table = Exported.load(spec.export), item_transitions().to_pylist()
     vectors = exported.item_vectors(read_item_content(str(tables / "item_content"), 0, SIZES))
