@@ -159,11 +159,12 @@ def test_of_many_targets_the_first_of_each_lane_weigh_the_transitions(undisturbe
 
     judge = Validation._judge
     monkeypatch.setattr(Validation, "_judge", count)
-    run(undisturbed[0])
+    finished = undisturbed[0].model_copy(update={"export": None})
+    run(finished)
     assert sum(judged) == 20  # all that there are
     judged.clear()
     monkeypatch.setattr(validation, "WEIGHED", 5)
-    run(undisturbed[0])
+    run(finished)
     assert judged == [3, 3]  # of each of two lanes
 
 
