@@ -174,6 +174,12 @@ class CleanConfig(Section):
     def imputed_of(self, table: Table) -> list[Impute]:
         return [i for i in self.impute if i.table == table]
 
+    @property
+    def marks(self) -> dict[str, str]:
+        """What cleaning adds to the context of events that it changes, and the column that each is about."""
+        clipped = {f"{o.column}_before_clipping": o.column for o in self.outliers_of("events") if o.then == "clip"}
+        return clipped | {f"{i.column.removeprefix('context.')}_imputed": i.column for i in self.imputed_of("events")}
+
     def missing_sources(self, source: SourceConfig) -> list[str]:
         """Rules about a table or a column that the source does not give: they would see null in every row."""
         needed: list[tuple[str, Table]] = [

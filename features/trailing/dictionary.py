@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import abc
 from dataclasses import dataclass
 
 from features.schema import NUMBERS
@@ -11,7 +12,13 @@ from features.trailing.feature import Declared, Feature, Ratio, windows_of
 from features.trailing.operations import column_name
 from features.trailing.tables import NO_DIVISOR, formula
 
-_TIMES = {"hour": "event_time", "weekday": "event_time", "sessions": "event_time", "events": "event_id"}
+Marks = abc.Mapping[str, str]  # of CleanConfig.marks
+_MADE_OF = {
+    "hour": ("event_time",),
+    "weekday": ("event_time",),
+    "sessions": ("event_time", "session_id"),
+    "events": ("event_id",),
+}
 
 
 @dataclass(frozen=True)
@@ -32,20 +39,24 @@ class Entry:
         return self.type in NUMBERS
 
 
-def entries(entity: str, declared: Declared, source: SourceConfig) -> tuple[Entry, ...]:
-    """One entry for each column of {entity}_features, in its order."""
-    made = {name: _entry(entity, name, f, window, source) for name, (f, window) in windows_of(declared).items()}
+def entries(entity: str, declared: Declared, source: SourceConfig, marks: Marks) -> tuple[Entry, ...]:
+    """One entry for each column of {entity}_features, in its order.
+
+    Args:
+        marks: what cleaning adds to the context, and the column of events that each is about: CleanConfig.marks.
+    """
+    made = {name: _entry(entity, name, f, window, source, marks) for name, (f, window) in windows_of(declared).items()}
     for ratio in declared:
         if isinstance(ratio, Ratio):
             made[ratio.column] = _ratio(entity, ratio, made)
     return tuple(made.values())
 
 
-def _entry(entity: str, name: str, feature: Feature, window: tuple[int, ...], source: SourceConfig) -> Entry:
-    about = [_cleaned(column) for column in (feature.of, *feature.where)]
+def _entry(entity: str, name: str, feature: Feature, window: tuple[int, ...], source: SourceConfig, marks: Marks) -> Entry:
+    about = [cleaned for column in feature.about for cleaned in _cleaned(column)]
     parts = dict.fromkeys(f"{entity}_days.{feature.prefix}{part.name}" for part in feature.how.parts(feature))
-    raw = dict.fromkeys(column for table, field in about for column in _raw(table, field, source))
-    cleaned = dict.fromkeys(f"{table}.{field}" for table, field in about)
+    raw = dict.fromkeys(column for table, field in about for column in _raw(table, field, source, marks))
+    cleaned = dict.fromkeys(_told(*of) for of in about)
     lineage = (tuple(raw), tuple(cleaned), tuple(parts), (f"{entity}_features.{name}",))
     return Entry(
         name,
@@ -65,22 +76,28 @@ def _ratio(entity: str, ratio: Ratio, made: dict[str, Entry]) -> Entry:
     return Entry(ratio.column, "double", ratio.description or "", f"{ratio.ratio} / {ratio.to}", "", NO_DIVISOR, lineage)
 
 
-def _cleaned(column: str) -> tuple[str, str]:
-    """Table and column of the cleaned tables that a declaration's column is read from."""
+def _cleaned(column: str) -> list[tuple[str, str]]:
+    """Tables and columns of the cleaned tables that a declaration's column is read from."""
     if column in ITEM_COLUMNS:
-        return "items", ITEM_COLUMNS[column]
-    if column_name(column) != column:
-        return "events", f"context[{column_name(column)}]"
-    return "events", _TIMES.get(column, column)
+        return [("items", ITEM_COLUMNS[column])]
+    return [("events", made_of) for made_of in _MADE_OF.get(column, (column,))]
 
 
-def _raw(table: str, column: str, source: SourceConfig) -> list[str]:
+def _told(table: str, column: str) -> str:
+    name = column_name(column)
+    return f"{table}.{column}" if name == column else f"{table}.context[{name}]"
+
+
+def _raw(table: str, column: str, source: SourceConfig, marks: Marks) -> list[str]:
     """The columns of the raw files, as file.column; none where the value is not read from a file."""
     files = source.items if table == "items" else source.events
     if files is None:
         return []
-    if column.startswith("context["):
-        return [f"{table} file.{column.removeprefix('context[').removesuffix(']')}"]
+    name = column_name(column)
+    if name != column and name in marks:
+        return _raw(table, marks[name], source, {})
+    if name != column:
+        return [f"{table} file.{name}"]
     mapping: Mapping | None = files.columns.get(column)
     named = () if mapping is None else (mapping.from_,) if isinstance(mapping.from_, str) else mapping.from_
     return [f"{table} file.{name}" for name in named]

@@ -38,7 +38,7 @@ def described(config: Scenario, entity: str, statistics: DataFrame, selection: D
     reasons = {row["feature"]: row["reason"] for row in selection.where(selection["table"] == table).collect()}
     return [
         _described(entry, entity, reasons, months, numbers)
-        for entry in entries(entity, config.features.of(entity), config.source)
+        for entry in entries(entity, config.features.of(entity), config.source, config.clean.marks)
     ]
 
 

@@ -85,7 +85,7 @@ class Scenario(BaseModel):
 
     @model_validator(mode="after")
     def features_have_their_context(self) -> Self:
-        known = {*self.source.events.context, *_marks(self.clean)}
+        known = {*self.source.events.context, *self.clean.marks}
         for entity in self.features.entities:
             asked = {c for c in columns_needed(self.features.of(entity)) if c.startswith(CONTEXT)}
             missing = sorted(c for c in asked if column_name(c) not in known)
@@ -102,12 +102,6 @@ class Scenario(BaseModel):
     def hash(self, *sections: str) -> str:
         """Hash of the named sections, that changes when any value in them does."""
         return digest(self.dump(*sections))
-
-
-def _marks(clean: CleanConfig) -> set[str]:
-    """What cleaning adds to the context of events that it changes."""
-    clipped = {f"{o.column}_before_clipping" for o in clean.outliers_of("events") if o.then == "clip"}
-    return clipped | {f"{column_name(i.column)}_imputed" for i in clean.imputed_of("events")}
 
 
 def digest(value: object) -> str:
