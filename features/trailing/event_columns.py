@@ -61,7 +61,7 @@ def _with_sessions(events: DataFrame, minutes: int) -> DataFrame:
 def is_measured(feature: Feature) -> Column:
     """True for the events that a feature is about: those that fulfil its conditions; never null."""
     fulfilled = F.lit(True)
-    for column, condition in feature.where.items():
+    for column, condition in feature.conditions.items():
         if isinstance(condition, Limits):
             number = event_number(column)
             if condition.at_least is not None:
@@ -69,5 +69,5 @@ def is_measured(feature: Feature) -> Column:
             if condition.below is not None:
                 fulfilled &= number < condition.below
         else:
-            fulfilled &= event_column(column).isin(*([condition] if isinstance(condition, str) else condition))
+            fulfilled &= event_column(column).isin(*condition)
     return F.coalesce(fulfilled, F.lit(False)) if feature.where else fulfilled

@@ -128,13 +128,12 @@ class Feature(Section):
         if self.where_name is not None:
             return f"{self.where_name}_"
         parts = []
-        for column, condition in self.where.items():
+        for column, condition in self.conditions.items():
             if isinstance(condition, Limits):
                 limits = {"at_least": condition.at_least, "below": condition.below}
                 parts += [f"{as_name(column)}_{name}_{as_name(limit)}" for name, limit in limits.items() if limit is not None]
             else:
-                labels = (condition,) if isinstance(condition, str) else condition
-                parts.append("_or_".join(as_name(label) for label in labels))
+                parts.append("_or_".join(as_name(label) for label in condition))
         return "".join(f"{part}_" for part in parts)
 
     @property

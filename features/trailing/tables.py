@@ -10,12 +10,12 @@ from features.trailing.operations import Part
 def _conditions(feature: Feature) -> str:
     """The conditions on the events, as the end of a noun."""
     texts = []
-    for column, condition in feature.where.items():
+    for column, condition in feature.conditions.items():
         if isinstance(condition, Limits):
             limits = {"at least": condition.at_least, "below": condition.below}
             texts.append(f"{column} {' and '.join(f'{k} {v:g}' for k, v in limits.items() if v is not None)}")
         else:
-            texts.append(f"{column} {condition if isinstance(condition, str) else ' or '.join(condition)}")
+            texts.append(f"{column} {' or '.join(condition)}")
     return f" of events with {' and '.join(texts)}" if texts else ""
 
 
