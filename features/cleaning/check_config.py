@@ -42,6 +42,8 @@ class Check(Section):
             raise ValueError(f"a check has exactly one of {', '.join(RULES)}. Received {rules}.")
         if self.between and self.between[0] > self.between[1]:
             raise ValueError(f"between must be [low, high]. Received {list(self.between)}.")
+        if self.one_of == ():
+            raise ValueError(f"one_of must have a value that {self.column} may have. Received none.")
         self._check_column()
         return self
 

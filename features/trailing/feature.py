@@ -12,7 +12,7 @@ from typing import Annotated, Any, Self
 from pydantic import (
     Discriminator,
     Field,
-    PositiveFloat,
+    FiniteFloat,
     PositiveInt,
     SerializerFunctionWrapHandler,
     Tag,
@@ -38,16 +38,19 @@ LABELS = {"hour": [f"{hour:02}" for hour in range(24)], "weekday": [f"{day}" for
 class Limits(Section):
     """A condition on a number; one that is missing does not fulfil it."""
 
-    at_least: float | None = None
-    below: float | None = None
+    at_least: FiniteFloat | None = None
+    below: FiniteFloat | None = None
 
     @model_validator(mode="after")
-    def has_a_limit(self) -> Self:
+    def some_number_fulfils_it(self) -> Self:
         if self.at_least is None and self.below is None:
             raise ValueError("a condition on a number has at_least, below or both. Received none.")
+        if self.at_least is not None and self.below is not None and self.at_least >= self.below:
+            raise ValueError(f"at_least must be less than below. Received at_least={self.at_least:g}, below={self.below:g}.")
         return self
 
 
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)] | PositiveInt
 Condition = str | tuple[str, ...] | Limits
 
 
@@ -60,9 +63,9 @@ class Feature(Section):
     where: dict[str, Condition] = Field({})  # only events that fulfil all of it
     where_name: Annotated[str, Field(pattern=r"^[a-z]\w*$")] | None = None  # what names call `where`, instead of its text
     days: tuple[PositiveInt, ...] = (30,)  # windows; of a trend: the short one and the long one
-    half_life: PositiveFloat | PositiveInt | None = None  # of decayed_count, decayed_sum and interest, in days
-    smoothing: PositiveFloat | PositiveInt | None = None  # of interest and smoothed_mean, in events
-    prior: float | None = None  # of smoothed_mean: what a key is taken for before it has events
+    half_life: Positive | None = None  # of decayed_count, decayed_sum and interest, in days
+    smoothing: Positive | None = None  # of interest and smoothed_mean, in events
+    prior: FiniteFloat | None = None  # of smoothed_mean: what a key is taken for before it has events
     k: PositiveInt | None = None  # of last_k
     unit: str | None = None  # of the column, for the dictionary
     description: str | None = None  # for the dictionary
@@ -177,6 +180,8 @@ class Feature(Section):
             if is_number != (kind == "number") and not (is_number and column.startswith(CONTEXT)):
                 what = "at_least and below" if kind == "number" else "labels"
                 raise ValueError(f"where.{column} must be {what}. Received {condition!r}.")
+            if condition == ():
+                raise ValueError(f"where.{column} must have a label. Received none.")
         for column in self.where.keys() & LABELS:
             wrong = [label for label in self.conditions[column] if label not in LABELS[column]]
             if wrong:
@@ -195,6 +200,8 @@ class Feature(Section):
             if (getattr(self, key) is not None) != (key in self.how.needs):
                 needed = "needs" if key in self.how.needs else "takes no"
                 raise ValueError(f"{self.operation} {needed} {key}. Received {key}={getattr(self, key)}.")
+        if not self.days:
+            raise ValueError(f"{self.operation} must have a window, such as days: [30]. Received none.")
         if self.how.windows > 1 and (len(self.days) != self.how.windows or list(self.days) != sorted(set(self.days))):
             raise ValueError(f"{self.operation} takes two windows, the short one first. Received days={list(self.days)}.")
         return self

@@ -19,6 +19,7 @@ from features.sequences.config import SequencesConfig
 from features.source.config import SourceConfig
 from features.trailing.config import FeaturesConfig
 from features.trailing.event_columns import columns_needed
+from features.trailing.feature import Feature
 from features.trailing.operations import CONTEXT, column_name
 from jobs.runtime.errors import ConfigError
 from models.config import EvaluationConfig, ModelConfig, ScoringConfig, TrainingConfig
@@ -80,6 +81,21 @@ class Scenario(BaseModel):
             if missing:
                 raise ValueError(
                     f"content.{entity}: an attribute must stand in source.{entity}s.attributes. Received {sorted(missing)}."
+                )
+        return self
+
+    @model_validator(mode="after")
+    def features_are_of_types_that_events_have(self) -> Self:
+        accepted = self.source.events.event_types
+        if accepted is None:
+            return self
+        for entity in self.features.entities:
+            features = [f for f in self.features.of(entity) if isinstance(f, Feature)]
+            unknown = {label for f in features for label in f.conditions.get("event_type", ())} - set(accepted)
+            if unknown:
+                raise ValueError(
+                    f"features.{entity}: where.event_type must be of source.events.event_types: {sorted(accepted)}. "
+                    f"Received {sorted(unknown)}."
                 )
         return self
 

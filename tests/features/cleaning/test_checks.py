@@ -57,6 +57,7 @@ def test_a_check_that_warns_refuses_nothing(spark):
 @pytest.mark.parametrize(
     ("rule", "sentence"),
     [
+        ({"column": "event_type", "one_of": []}, "one_of must have a value that event_type may have. Received none."),
         ({"column": "user_id", "refers_to": "items"}, "only item_id of events refers to items. Received user_id of events."),
         (
             {"column": "item_id", "between": [0, 1]},

@@ -144,6 +144,16 @@ def test_features_can_only_be_of_the_context_that_the_source_has_or_that_cleanin
     assert "Received ['context.value_before_clipping']" in message(tmp_path, GOOD, clipped)[0]
 
 
+def test_features_can_only_be_of_types_that_the_source_accepts(tmp_path: Path) -> None:
+    typed = GOOD.replace("event_time: t}", "event_time: t, event_type: a}\n    event_types: [view, buy]")
+    bye = "features.user=[{count: events, where: {event_type: [buy, bye]}}]"
+    assert message(tmp_path, typed, bye) == [
+        "FILE: features.user: where.event_type must be of source.events.event_types: ['buy', 'view']. Received ['bye']."
+    ]
+    load(written(tmp_path, typed), ["features.user=[{count: events, where: {event_type: buy}}]"])
+    load(written(tmp_path, typed.replace("event_types: [view, buy]", "context: []")), [bye])
+
+
 def test_content_can_only_be_of_what_the_source_has(tmp_path: Path) -> None:
     of_users, of_brands = "content.user=[{labels: segment}]", "content.item=[{labels: attributes.brand}]"
     assert message(tmp_path, GOOD, of_users) == ["FILE: content.user needs source.users. Received no source.users."]
