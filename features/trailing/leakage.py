@@ -20,6 +20,7 @@ from features.trailing.as_of import features_as_of
 from features.trailing.config import FeaturesConfig
 from features.trailing.event_columns import columns_needed, with_event_columns, with_key
 from features.trailing.feature import Feature, longest_window, windows_of
+from features.trailing.operations import CONTEXT, column_name
 from features.trailing.tiles import tiles_of
 
 _SAMPLE = 200  # rows of a feature table that are counted again
@@ -60,17 +61,19 @@ def _recounted(sample: DataFrame, events: DataFrame, items: DataFrame, entity: s
     """The sample's keys and dates with each feature, named NAME_again, each from a copy of its key's events.
 
     In the copy, what only the future knows is a canary: events of the row's own day and later have another value, item or
-    user, and session, and one more is put at the start of the row's day. A feature that sees it is another feature.
+    user, type, session and context, and one more is put at the start of the row's day. A feature that sees it is another
+    feature.
     """
     key, declared = f"{entity}_id", config.of(entity)
     names = windows_of(declared)
     rows = sample.select(key, F.col("date").alias(_ROW_DATE))
     row = F.concat_ws("|", key, _ROW_DATE)  # each row of the sample is a key of its own
     days = longest_window(declared) + 1  # and one for the session before
-    copies = _with_canaries(with_key(events, items, entity), rows, key, reach=days)
+    needed = columns_needed(declared)
+    copies = _with_canaries(with_key(events, items, entity), rows, key, days, needed)
     if entity != "item":
         copies = copies.withColumn(key, row)
-    columns = with_event_columns(copies, items, columns_needed(declared), config)
+    columns = with_event_columns(copies, items, needed, config)
     if entity == "item":  # only now, as it was needed to find the item
         columns = columns.withColumn(key, row)
     asked = rows.select(row.alias(key), F.col(_ROW_DATE).alias("date"), F.col(key).alias("asked"))
@@ -79,15 +82,18 @@ def _recounted(sample: DataFrame, events: DataFrame, items: DataFrame, entity: s
     return found.select(F.col("asked").alias(key), "date", *[F.col(name).alias(f"{name}_again") for name in names])
 
 
-def _with_canaries(events: DataFrame, rows: DataFrame, key: str, reach: int) -> DataFrame:
+def _with_canaries(events: DataFrame, rows: DataFrame, key: str, reach: int, needed: set[str]) -> DataFrame:
     """For each of `rows` the events of its key from `reach` days before it to the day itself, and one more; see _recounted."""
     day = F.col("date")
     near = (day >= F.date_sub(_ROW_DATE, reach)) & (day <= F.col(_ROW_DATE))
     own = events.join(F.broadcast(rows), key).where(near)
     more = rows.withColumns({"date": F.col(_ROW_DATE), "event_time": F.col(_ROW_DATE).cast("timestamp"), "event_id": F.lit("")})
     copies = own.unionByName(more, allowMissingColumns=True)
-    canaries = {"value": F.lit(_CANARY), "session_id": F.lit("canary")}
-    canaries |= {column: F.lit("canary") for column in {"user_id", "item_id"} - {key}}
+    canaries = {column: F.lit("canary") for column in {"user_id", "item_id", "event_type", "session_id"} - {key}}
+    canaries["value"] = F.lit(_CANARY)
+    context = [F.lit(text) for c in sorted(needed) if c.startswith(CONTEXT) for text in (column_name(c), str(_CANARY))]
+    if context:
+        canaries["context"] = F.create_map(*context)  # a canary as a number and as a label
     future = day >= F.col(_ROW_DATE)
     return copies.withColumns({name: F.when(future, c).otherwise(F.col(name)) for name, c in canaries.items()})
 

@@ -10,6 +10,7 @@ from features.errors import LeakageError
 from features.sequences.config import Split
 from features.sequences.order import start_of
 from features.tables import STATISTICS
+from features.trailing.as_of import TILE_DATE, features_as_of
 from features.trailing.config import FeaturesConfig
 from features.trailing.feature import Feature
 from features.trailing.leakage import check_events, check_examples, check_features, check_statistics
@@ -140,6 +141,32 @@ def test_a_feature_whose_code_reads_the_future_is_found(features, monkeypatch):
     rows = trailing_features(tiles, every_key(tiles, "user", AS_OF), "user", declared)
     with pytest.raises(LeakageError, match=r"value_max_30d must hold whole days before date alone.*hold 1\.0E12"):
         _check(rows, events, items, declared)
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [
+        Feature(count="events", where={"event_type": "buy"}),
+        Feature(share="event_type"),
+        Feature(share="context.device"),
+        Feature(mean="context.seconds"),
+        Feature(count="events", where={"context.device": "web"}),
+    ],
+    ids=lambda f: "_".join((f.operation, *f.about)),
+)
+def test_a_feature_of_types_or_of_the_context_alone_is_found_where_build_and_guard_read_the_same_day(
+    features, monkeypatch, feature
+):
+    def up_to_the_day_itself(days):
+        return (F.col(TILE_DATE) <= F.col("date")) & (F.col(TILE_DATE) >= F.date_sub("date", days))
+
+    _, events, items = features
+    events = events.withColumn("context", F.create_map(*map(F.lit, ("device", "web", "seconds", "2.5"))))
+    monkeypatch.setattr("features.trailing.as_of._within", up_to_the_day_itself)
+    tiles = day_tiles(events, items, "user", FeaturesConfig(user=(feature,)))
+    rows = features_as_of(tiles, tiles.select("user_id", "date"), "user", (feature,))
+    with pytest.raises(LeakageError, match=r"user_features: \w+ must hold whole days before date alone"):
+        _check(rows, events, items, (feature,))
 
 
 def test_a_category_that_sees_its_own_day_is_found(spark):
