@@ -19,7 +19,7 @@ def day_tiles(events: DataFrame, items: DataFrame, entity: str, config: Features
     """The rows of day_table(entity, its declarations) for the days of `events`.
 
     Aggregates are made in two steps where labels are counted, by label and then by day, so that no task ever holds all
-    events of a popular key.
+    labels of a popular key's events. Of `last_k` it does hold each event of the key's day before it keeps the last.
 
     Args:
         events: cleaned events.
@@ -40,8 +40,9 @@ def tiles_of(rows: DataFrame, keys: tuple[str, ...], declared: Declared) -> Data
         rows: what with_event_columns returns.
     """
     parts = tile_parts(declared)
-    sums = {name: part.of_events(is_measured(f)) for name, (f, part) in parts.items() if part.of_events is not None}
     labels = {name: (f, part.of) for name, (f, part) in parts.items() if part.of_events is None}
+    whole = F.col(_LABEL).isNull() if labels else F.lit(True)  # of the rows below, one of each event
+    sums = {name: part.of_events(is_measured(f) & whole) for name, (f, part) in parts.items() if part.of_events is not None}
     if not labels:
         return rows.groupBy(*keys).agg(F.lit(None), *[c.alias(name) for name, c in sums.items()])
     counts = {n: F.count_if(is_measured(f) & (F.col(_COLUMN) == label)) for n, (f, label) in labels.items()}
