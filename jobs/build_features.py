@@ -220,3 +220,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 if __name__ == "__main__":
     sys.exit(main())
+    ignored = (("features.selection", "features.drift"),)

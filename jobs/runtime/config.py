@@ -111,9 +111,12 @@ class Scenario(BaseModel):
                 )
         return self
 
-    def dump(self, *sections: str) -> dict[str, Any]:
-        """The named sections (all where none is named) as plain values, defaults included."""
-        return self.model_dump(mode="json", by_alias=True, include=set(sections) or None)
+    def dump(self, *sections: str, without: Sequence[str] = ()) -> dict[str, Any]:
+        """The named sections (all where none is named) as plain values, defaults included; `without` these `section.key`."""
+        values = self.model_dump(mode="json", by_alias=True, include=set(sections) or None)
+        for section, _, key in (name.partition(".") for name in without):
+            del values[section][key]
+        return values
 
     def hash(self, *sections: str) -> str:
         """Hash of the named sections, that changes when any value in them does."""

@@ -34,10 +34,10 @@ from jobs.runtime.warehouse import Warehouse
 class Job:
     """A spark-submit entry.
 
-    `sections` are the parts of the configuration that decide its result; `shared` are tables that other jobs write too, so
-    that their version says nothing about whether this job's rows are still there, with the condition that its own rows
-    match. A run with one of the job's own `options` is never skipped. `check` raises ConfigError where the configuration
-    alone tells that the job cannot run.
+    `sections` are the parts of the configuration that decide its result, but for the `ignored` keys (`section.key`);
+    `shared` are tables that other jobs write too, so that their version says nothing about whether this job's rows are
+    still there, with the condition that its own rows match. A run with one of the job's own `options` is never skipped.
+    `check` raises ConfigError where the configuration alone tells that the job cannot run.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Job:
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     sections: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
     shared: Mapping[str, str] = field(default_factory=dict)
     reads_raw_files: bool = False
     options: tuple[Option, ...] = ()
@@ -121,7 +122,8 @@ class Run:
         if self.job.reads_raw_files:
             check_java(self.spark, self.config)
             self.raw = self._raw_files()
-        self.row.recipe = digest([self.job.name, self.config.dump(*self.job.sections, "warehouse"), code_version()])
+        declared = self.config.dump(*self.job.sections, "warehouse", without=self.job.ignored)
+        self.row.recipe = digest([self.job.name, declared, code_version()])
         self.row.fingerprint = digest([self.row.recipe, self.row.arguments, self.versions, self.raw])
 
     # Tables

@@ -119,6 +119,13 @@ def test_new_days_late_events_and_deleted_ones_are_brought_in_as_by_a_full_build
     assert written["user_days"] == len({(e.user_id, e.date) for e in NOW if e.date in stale | next_days})
 
 
+def test_what_is_declared_of_the_choice_of_features_and_their_drift_builds_nothing(growing):
+    before = growing.versions()
+    features = FEATURES | {"selection": {"max_nulls": 0.5}, "drift": {"reference": "2020-01"}}
+    assert main(["--config", growing.conf(features=features)]) == 0
+    assert growing.versions() == before
+
+
 def test_events_that_are_written_again_unchanged_change_nothing(growing):
     before = {n: v for n, v in growing.versions().items() if n in TABLES}
     growing.write(_with_ids(NOW)[::-1], ITEMS)
