@@ -3,14 +3,14 @@
 Reads   events, items                    items for what events are about: categories, price, year
 Writes  user_days, item_days             one row per key and day with events
         category_days, category_features where features.category declares something: of each category of an event's item
-        user_features, item_features     one row per key and day with events, and one per key as of the day after the run
+        user_features, item_features     one row per key and day with events, and one per key as of the day after the last
 
-A run without dates brings the tables up to date. It compares the events with those that the last good one read, builds
-the tiles of the days whose events differ, late ones and deleted ones among them, and of those that runs with dates have
-built since; then the features that these tiles reach: those of the days up to the longest window later. Nothing else is
-read or written. Where there was no such run, or the declarations or the code are others, everything is built. A run with
-dates builds the tiles of its days, whatever they were, and the features that they reach. Either way the tables are those
-of a full build: counts to the bit, fractions up to their rounding.
+A run compares the events and items with those that the last good one read, builds the tiles of the days that differ, late
+events and deleted ones among them, and the features that these tiles reach: those of the days up to the longest window
+later. Nothing else is read or written. A run with dates builds the tiles of its own days, too, whatever they were, and has
+rows as of the day after them as well. Where there was no such run, or the code is another, everything is built; other
+declarations are for a run without dates. Either way the tables are those of a full build: counts to the bit, fractions up
+to their rounding.
 """
 
 from __future__ import annotations
@@ -33,17 +33,18 @@ from features.trailing.leakage import check_features
 from features.trailing.tiles import day_tiles
 from features.trailing.windows import every_key, trailing_features
 from jobs.runtime.changes import VacuumedError, changed_days, changed_groups, changed_rows
-from jobs.runtime.days import Days
+from jobs.runtime.days import DAY, Days
 from jobs.runtime.job import Job, Run
 from jobs.runtime.ledger import Base
 from jobs.runtime.side_by_side import side_by_side
 
+_NO_DAYS = Days.of(())
 _FEW_DAYS = 3  # of so many days and fewer, features are made key by key, and not by a pass over the tiles
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the last run has left, if no other has come since: a row of every key as of `day`, and tiles at `version`."""
+    """What the last run has left: a row of every key as of `day`, and tiles at `version`."""
 
     day: datetime.date
     version: int
@@ -51,28 +52,37 @@ class Asked:
 
 @dataclass(frozen=True)
 class Plan:
-    """Days of one entity's tables that are replaced; None: all."""
+    """Days of one entity's tables that are replaced; None: all.
+
+    Attributes:
+        kept: days of `features` whose rows stay, also of keys without a tile: a run with dates has asked for them.
+        asked: None where the last run failed.
+    """
 
     tiles: Days | None
     features: Days | None
+    kept: Days = _NO_DAYS
     asked: Asked | None = None
 
 
 def build(run: Run) -> None:
-    as_of, base = run.as_of(), run.base() if run.start is None else None
-    stale = _stale_days(run, base)
-    if stale is None:
+    if run.start is not None:
+        run.expect_same_declarations()
+    own, newest, base = _own_days(run), _newest_day(run), run.base()
+    changed = _changed_days(run, base)
+    if changed is None:
         run.expect_all("events")
-    elif not stale:
+    elif base is not None and base.is_whole and not (own | changed | base.ends):
         run.keep()
         return
-    side_by_side(run.spark, [partial(_build, run, entity, stale, base, as_of) for entity in run.config.features.entities])
+    stale = None if changed is None else own | changed
+    side_by_side(run.spark, [partial(_build, run, entity, stale, base, newest) for entity in run.config.features.entities])
 
 
-def _build(run: Run, entity: str, stale: Days | None, base: Base | None, as_of: datetime.date) -> None:
-    plan = _plan(run, entity, stale, base, as_of)
+def _build(run: Run, entity: str, stale: Days | None, base: Base | None, newest: datetime.date) -> None:
+    plan = _plan(run, entity, stale, base, newest)
     _write_tiles(run, entity, plan)
-    _replace(run, f"{entity}_features", _features(run, entity, plan, as_of), plan.features)
+    _replace(run, f"{entity}_features", _features(run, entity, plan, newest), plan.features)
     with run.step("leakage_guard", table=f"{entity}_features"):
         _guard(run, entity, plan)
 
@@ -80,26 +90,42 @@ def _build(run: Run, entity: str, stale: Days | None, base: Base | None, as_of: 
 # Which days
 
 
-def _stale_days(run: Run, base: Base | None) -> Days | None:
-    """The days whose tiles are to be built; None: all.
+def _own_days(run: Run) -> Days:
+    """The days of a run with dates.
 
     Raises:
-        NoInputError: there are no events on the days of the run.
+        NoInputError: there are no events on them.
     """
-    events = run.read("events")
-    if run.start is not None and run.end is not None:
-        days = Days.span(run.start, run.end)
-        if events.where(days.predicate()).isEmpty():
-            raise NoInputError(f"events: none between {run.start} and {run.end}. Clean the events of these days first.")
-        return days
+    if run.start is None or run.end is None:
+        return _NO_DAYS
+    days = Days.span(run.start, run.end)
+    if run.read("events").where(days.predicate()).isEmpty():
+        raise NoInputError(f"events: none between {run.start} and {run.end}. Clean the events of these days first.")
+    return days
+
+
+def _newest_day(run: Run) -> datetime.date:
+    """The day as of which every key has a row after each run: the one after the last event, or after the days of the run.
+
+    Raises:
+        NoInputError: there is no event.
+    """
+    return max(run.last_day + DAY, run.as_of())
+
+
+def _changed_days(run: Run, base: Base | None) -> Days | None:
+    """The days whose tiles differ from what they were made from; None: nobody can tell."""
     if base is None:
         return None
+    changed = _NO_DAYS
     try:
-        changed = changed_days(run.warehouse, run.table("events"), base.inputs["events"], run.version("events"))
-        return Days.of(changed) | base.since | _days_of_changed_items(run, base.inputs["items"])
+        for before in base.inputs:
+            days = changed_days(run.warehouse, run.table("events"), before["events"], run.version("events"))
+            changed |= Days.of(days) | _days_of_changed_items(run, before["items"])
     except VacuumedError as error:
-        run.log("all_days", gone=str(error))  # nobody can tell any more what has changed
+        run.log("all_days", gone=str(error))
         return None
+    return changed
 
 
 def _days_of_changed_items(run: Run, before: int) -> Days:
@@ -110,27 +136,26 @@ def _days_of_changed_items(run: Run, before: int) -> Days:
     content = [column for name, column in ITEM_COLUMNS.items() if name in needed]
     rows = changed_rows(run.warehouse, run.table("items"), before, run.version("items")) if content else None
     if rows is None:
-        return Days.of(())
+        return _NO_DAYS
     items = changed_groups(rows, "item_id", content)
     days = run.read("events").join(items, "item_id", "left_semi").select("date").distinct()
     return Days.of(row["date"] for row in days.collect())
 
 
-def _plan(run: Run, entity: str, stale: Days | None, base: Base | None, as_of: datetime.date) -> Plan:
-    if stale is None:
+def _plan(run: Run, entity: str, stale: Days | None, base: Base | None, newest: datetime.date) -> Plan:
+    if stale is None or base is None:
         return Plan(None, None)
     declared = run.config.features.of(entity)
     tiles = stale | stale.later(1) if "sessions" in columns_needed(declared) else stale
-    features = tiles | tiles.later(longest_window(declared)) | Days.of([as_of])
-    if base is None:
-        return Plan(tiles, features)
-    last = run.newest(f"{entity}_features").agg(F.max("date")).head()[0]  # type: ignore[index]
-    if last is None:
-        return Plan(tiles, features)
-    # The last day is that as of which the run before has made every key: its rows make way for those of this run.
-    own = [f"{entity}_days", f"{entity}_features"]
-    untouched = all(run.warehouse.version(name) == base.outputs.get(name) for name in own)
-    return Plan(tiles, features | Days.of([last]), Asked(last, base.outputs[own[0]]) if untouched else None)
+    # The last day is that as of which the run before has made every key: its rows make way for those of this run, as do
+    # those that runs with dates have asked for, once there is one without.
+    last: datetime.date = run.newest(f"{entity}_features").agg(F.max("date")).head()[0]  # type: ignore[index]
+    asked = Days.of([last, run.as_of(), newest])
+    features = tiles | tiles.later(longest_window(declared)) | asked
+    before = Asked(last, base.outputs[f"{entity}_days"]) if base.is_whole else None
+    if run.start is None:
+        return Plan(tiles, features | base.ends.later(1), asked=before)
+    return Plan(tiles, features, Days(features.days - tiles.days - asked.days), before)
 
 
 # Tables
@@ -151,13 +176,10 @@ def _write_tiles(run: Run, entity: str, plan: Plan) -> None:
     _replace(run, f"{entity}_days", tiles, plan.tiles)
 
 
-def _features(run: Run, entity: str, plan: Plan, as_of: datetime.date) -> DataFrame:
-    declared, tiles = run.config.features.of(entity), run.read(f"{entity}_days")
-    asked = every_key(_keys(run, entity, plan, as_of), entity, as_of)
+def _features(run: Run, entity: str, plan: Plan, newest: datetime.date) -> DataFrame:
+    declared, tiles, asked = run.config.features.of(entity), run.read(f"{entity}_days"), _asked(run, entity, plan, newest)
     if plan.features is None:
         return trailing_features(tiles, asked, entity, declared)
-    if run.start is not None:
-        asked = asked.unionByName(_asked_before(run, entity, plan, as_of)).distinct()
     reached = tiles.where((plan.features | plan.features.earlier(longest_window(declared))).predicate())
     if sum(day <= run.last_day for day in plan.features.days) < _FEW_DAYS:  # and the day as of which every key is asked for
         own_days = reached.where(plan.features.predicate()).select(f"{entity}_id", "date")
@@ -165,14 +187,26 @@ def _features(run: Run, entity: str, plan: Plan, as_of: datetime.date) -> DataFr
     return trailing_features(reached, asked, entity, declared)
 
 
-def _keys(run: Run, entity: str, plan: Plan, as_of: datetime.date) -> DataFrame:
-    """Every key that has a tile before the day, once or more.
+def _asked(run: Run, entity: str, plan: Plan, newest: datetime.date) -> DataFrame:
+    """Keys and days that have a row whether or not they have a tile."""
+    own, asked = run.as_of(), every_key(_keys(run, entity, plan), entity, newest)
+    if own < newest:
+        before = run.read(f"{entity}_days").where(F.col("date") < F.lit(own))
+        asked = asked.unionByName(every_key(before, entity, own))
+    if plan.kept:
+        kept = run.newest(f"{entity}_features").where(plan.kept.predicate())
+        asked = asked.unionByName(kept.select(f"{entity}_id", "date"))
+    return asked
+
+
+def _keys(run: Run, entity: str, plan: Plan) -> DataFrame:
+    """Every key that has a tile, once or more.
 
     Where the run before has asked for every key, only the days that changed since can add one or take one away, and those
     that lost their tile of such a day are looked for on all days; so the tiles of years are not read for one day more.
     """
     key, table, asked = f"{entity}_id", f"{entity}_days", plan.asked
-    tiles = run.read(table).where(F.col("date") < F.lit(as_of))
+    tiles = run.read(table)
     if asked is None or plan.tiles is None:
         return tiles
     now = tiles.where(plan.tiles.predicate()).select(key)
@@ -184,15 +218,6 @@ def _keys(run: Run, entity: str, plan: Plan, as_of: datetime.date) -> DataFrame:
         if not lost.isEmpty():
             known = known.join(lost, key, "left_anti").union(tiles.select(key).join(lost, key, "left_semi"))
     return known.union(now)
-
-
-def _asked_before(run: Run, entity: str, plan: Plan, as_of: datetime.date) -> DataFrame:
-    """Keys and days of rows that are there because a run with dates has asked for them, and that this run makes anew."""
-    key, table = f"{entity}_id", f"{entity}_features"
-    if plan.features is None or plan.tiles is None or not run.exists(table):
-        return run.spark.createDataFrame([], f"{key} string, date date")
-    kept = Days(plan.features.days - plan.tiles.days - {as_of})
-    return run.newest(table).where(kept.predicate()).select(key, "date")
 
 
 def _guard(run: Run, entity: str, plan: Plan) -> None:
@@ -210,6 +235,7 @@ JOB = Job(
     reads=("events", "items"),
     writes=("user_days", "item_days", "category_days", "user_features", "item_features", "category_features"),
     sections=("features",),
+    ignored=("features.selection", "features.drift"),
     description="Tiles and trailing features of users, items and categories.",
 )
 
@@ -220,4 +246,3 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 if __name__ == "__main__":
     sys.exit(main())
-    ignored = (("features.selection", "features.drift"),)

@@ -122,8 +122,8 @@ class Run:
         if self.job.reads_raw_files:
             check_java(self.spark, self.config)
             self.raw = self._raw_files()
-        declared = self.config.dump(*self.job.sections, "warehouse", without=self.job.ignored)
-        self.row.recipe = digest([self.job.name, declared, code_version()])
+        declared = self.config.dump(*self.job.sections, without=self.job.ignored) if self.job.sections else {}
+        self.row.recipe = ledger.recipe_of([self.job.name, declared], [self.config.warehouse, code_version()])
         self.row.fingerprint = digest([self.row.recipe, self.row.arguments, self.versions, self.raw])
 
     # Tables
@@ -208,11 +208,22 @@ class Run:
         return last
 
     def base(self) -> ledger.Base | None:
-        """The run that made the outputs, as they are now, from its inputs; None: build everything.
+        """What the outputs, as they are now, were made from; None: build everything, as a forced run without dates does."""
+        if self.force and self.start is None:
+            return None
+        return ledger.base(self.warehouse, self._runs_before, self.row.recipe)
 
-        Outputs that this run does not write stay those of its predecessor.
+    def expect_same_declarations(self) -> None:
+        """The run is about to replace rows among others.
+
+        Raises:
+            ContractError: the others were built with other declarations, so that rows of two meanings would be mixed.
         """
-        return None if self.force else ledger.base(self.warehouse, self._runs_before, self.row.recipe)
+        if ledger.is_declared_otherwise(self._runs_before, self.row.recipe):
+            raise ContractError(
+                f"{self.job.name}: with dates, the configuration must declare what the tables were built with. Received "
+                f"other values in {' or '.join(self.job.sections)}. Run the job once without dates, which builds everything."
+            )
 
     # Ledger and log
 

@@ -11,6 +11,7 @@ from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from features.tables import RUNS
+from jobs.runtime.config import digest
 from jobs.runtime.days import Days
 from jobs.runtime.warehouse import Warehouse
 
@@ -42,11 +43,23 @@ class RunRow:
 
 @dataclass(frozen=True)
 class Base:
-    """Versions of the tables that a run has read, and of those that it has left; `since`: days of runs with dates since."""
+    """What the tables of a job, as they are now, were made from.
 
-    inputs: dict[str, int]
+    Attributes:
+        inputs: versions of the tables that were read: by the last good run, then by those that have failed since and may
+            have written a part.
+        outputs: versions of the tables that they have left.
+        ends: last days of the runs with dates since the last good one without.
+    """
+
+    inputs: tuple[dict[str, int], ...]
     outputs: dict[str, int]
-    since: Days
+    ends: Days
+
+    @property
+    def is_whole(self) -> bool:
+        """The last run that wrote was good, so that all tables are of the same inputs."""
+        return len(self.inputs) == 1
 
 
 def record(warehouse: Warehouse, row: RunRow) -> None:
@@ -73,24 +86,50 @@ def last_good(runs: Sequence[Row], fingerprint: str) -> dict[str, int] | None:
 
 
 def base(warehouse: Warehouse, runs: Sequence[Row], recipe: str) -> Base | None:
-    """The run that last made the tables of a job, as they are now, whole; None: one must start anew.
+    """What a job's tables, as they are now, were made from; None: one must start anew.
 
-    That is the last good run without dates, if it and every run since had this recipe, and if nobody else has written the
-    tables. Runs with dates may have come since: their days were made from inputs that may be there no more. After a run
-    without dates that wrote and failed nobody knows the days.
+    For jobs whose every good run, with dates or without, leaves its tables as they follow from its inputs. So the last one
+    tells, with those that have written and failed since, if all of them had this recipe, and if nobody else has written
+    the tables.
     """
-    versions: dict[str, int] = {}
-    since = Days.of(())
+    wrote = [run for run in runs if _has_written(run)]
+    good = next((n for n, run in enumerate(wrote) if run["exit_code"] == 0), None)
+    if good is None:
+        return None
+    made = wrote[good::-1]
+    outputs = {name: version for run in made for name, version in run["outputs"].items()}
+    untouched = all(warehouse.version(name) == version for name, version in outputs.items())
+    if not untouched or any(run["recipe"] != recipe for run in made):
+        return None
+    return Base(tuple(dict(run["inputs"]) for run in made), outputs, _ends(wrote))
+
+
+def is_declared_otherwise(runs: Sequence[Row], recipe: str) -> bool:
+    """The last run that wrote had other declarations than those of the recipe."""
+    declared = (_declarations(run["recipe"]) for run in runs if _has_written(run))
+    return next(declared, _declarations(recipe)) != _declarations(recipe)
+
+
+def recipe_of(declarations: object, place: object) -> str:
+    """What decides a result, but for its inputs: what is declared, and which code makes it where."""
+    return f"{digest(declarations)}/{digest(place)}"
+
+
+def _declarations(recipe: str) -> str:
+    return recipe.partition("/")[0]
+
+
+def _has_written(run: Row) -> bool:
+    return bool(run["exit_code"] == 0 or run["outputs"])
+
+
+def _ends(runs: Sequence[Row]) -> Days:
+    """Last days of the runs with dates, the newest first, up to the last good run without."""
+    ends = []
     for run in runs:
-        if run["recipe"] != recipe:
-            return None
-        versions = dict(run["outputs"]) | versions
-        start, end = (json.loads(run["arguments"])[name] for name in ("start", "end"))
-        if start is not None:
-            since |= Days.span(datetime.date.fromisoformat(start), datetime.date.fromisoformat(end))
+        end = json.loads(run["arguments"])["end"]
+        if end is not None:
+            ends.append(datetime.date.fromisoformat(end))
         elif run["exit_code"] == 0:
-            untouched = all(warehouse.version(name) == v for name, v in versions.items())
-            return Base(dict(run["inputs"]), dict(run["outputs"]), since) if untouched else None
-        elif run["outputs"]:
-            return None
-    return None
+            break
+    return Days.of(ends)

@@ -3,7 +3,6 @@ import json
 from dataclasses import replace
 
 import pytest
-from delta.tables import DeltaTable
 
 from jobs.build_features import main
 from tests.features.rows import Event, at, random_events
@@ -45,14 +44,7 @@ def test_a_second_run_is_skipped_and_a_forced_one_leaves_the_same_rows(house, fu
     assert {name: house.rows(name) for name in TABLES} == full
 
 
-def test_a_run_over_the_last_days_leaves_the_rows_of_a_full_run(house, full):
-    features = DeltaTable.forPath(house.spark, str(house.folder / "warehouse" / "user_features"))
-    features.delete("date > '2020-01-10'")
-    assert main(["--config", house.conf(), "--start", "2020-01-10", "--end", "2020-01-12", "--force"]) == 0
-    assert {name: house.rows(name) for name in TABLES} == full
-
-
-def test_a_run_over_one_day_makes_that_day_every_user_as_of_the_next_and_no_more(house, full):
+def test_a_run_over_one_day_makes_that_day_and_every_user_as_of_the_next_and_changes_nothing_else(house, full):
     assert main(["--config", house.conf(), "--date", "2020-01-06", "--force"]) == 0
     for name in ("user_days", "item_days"):
         assert house.rows(name) == full[name]
@@ -60,6 +52,18 @@ def test_a_run_over_one_day_makes_that_day_every_user_as_of_the_next_and_no_more
     assert {r["user_id"] for r in scored} == {e.user_id for e in EVENTS if e.date <= dt.date(2020, 1, 6)}
     assert set(house.rows("user_features")) >= set(full["user_features"])
     assert house.table("user_features").count() == len(set(full["user_features"]) | {_json(r) for r in scored})
+
+
+def test_a_first_run_with_dates_builds_all_days_and_the_rows_that_it_asked_for_go_with_the_next_without(spark, tmp_path, full):
+    house = FeatureWarehouse(spark, tmp_path)
+    house.write(EVENTS, ITEMS)
+    assert main(["--config", house.conf(), "--start", "2020-01-05", "--end", "2020-01-06"]) == 0
+    assert house.rows("user_days") == full["user_days"]
+    asked = set(house.rows("user_features")) - set(full["user_features"])
+    assert {json.loads(row)["date"] for row in asked} == {"2020-01-07"}
+    assert set(house.rows("user_features")) - asked == set(full["user_features"])
+    assert main(["--config", house.conf()]) == 0
+    assert {name: house.rows(name) for name in TABLES} == full
 
 
 def test_days_without_events_are_no_input(house, full, capfd):
@@ -117,6 +121,28 @@ def test_new_days_late_events_and_deleted_ones_are_brought_in_as_by_a_full_build
     written = growing.table("runs").orderBy("started_at").tail(1)[0]["counts"]
     assert written["item_days"] == len({(e.item_id, e.date) for e in NOW if e.date in stale})
     assert written["user_days"] == len({(e.user_id, e.date) for e in NOW if e.date in stale | next_days})
+
+
+def test_a_run_with_dates_brings_in_what_has_changed_before_its_days_as_a_full_build_does(spark, tmp_path, from_nothing):
+    """Nothing happens on day 10, day 11 is not built, i2 is in another category since: a run over day 12 reaches them all."""
+    house = FeatureWarehouse(spark, tmp_path)
+    house.write(_with_ids(FIRST), ITEMS)
+    conf = ["--config", house.conf(features=FEATURES)]
+    assert main(conf) == 0
+    events = [*[e for e in NOW if e.date.day != 10], Event("u0", "i2", at(11, 23.9)), Event("u0", "i2", at(12, 0.1))]
+    items = ITEMS | {"i2": {"categories": ["c"]}}
+    house.write(_with_ids(events), items)
+    assert main([*conf, "--date", "2020-01-12"]) == 0
+    right = from_nothing(events, items)
+    assert {name: house.rows(name) for name in TABLES} == right
+    assert main(conf) == 0
+    assert {name: house.rows(name) for name in TABLES} == right
+
+
+def test_a_run_with_dates_refuses_other_declarations_also_where_they_have_the_same_names(growing, capfd):
+    features = FEATURES | {"category": [FEATURES["category"][0] | {"smoothing": 3}]}
+    assert main(["--config", growing.conf(features=features), "--date", "2020-01-09"]) == 3
+    assert "Received other values in features. Run the job once without dates" in capfd.readouterr().err
 
 
 def test_what_is_declared_of_the_choice_of_features_and_their_drift_builds_nothing(growing):

@@ -30,19 +30,37 @@ def _base(warehouse, job, recipe):
     return ledger.base(warehouse, ledger.newest_runs(warehouse, job), recipe)
 
 
-def test_a_run_goes_on_from_the_last_good_one_without_dates_and_knows_the_days_of_those_since(warehouse):
-    _ran(warehouse, "a", (None, {}, 0), (None, {}, 0), (DAY, {}, 0), (DAY + dt.timedelta(2), {}, 3))
-    assert _base(warehouse, "a", "recipe") == Base({"events": 1}, {}, Days.of([DAY, DAY + dt.timedelta(2)]))
+def test_a_run_goes_on_from_the_last_good_one_and_knows_the_runs_with_dates_since_the_last_without(warehouse):
+    later = DAY + dt.timedelta(2)
+    _ran(warehouse, "a", (DAY, {}, 0), (None, {}, 0), (DAY, {}, 0), (later, {}, 0), (None, {}, 4))
+    assert _base(warehouse, "a", "recipe") == Base(({"events": 3},), {}, Days.of([DAY, later]))
     assert _base(warehouse, "a", "another recipe") is None
 
 
-def test_after_a_run_that_wrote_and_failed_everything_is_built(warehouse):
-    _ran(warehouse, "b", (None, {}, 0), (None, {}, 5))
-    assert _base(warehouse, "b", "recipe") == Base({"events": 0}, {}, Days.of([]))
-    left = {"runs": warehouse.version("runs") + 2}  # a table that is where the run left it, which writes its own two rows
-    _ran(warehouse, "c", (None, {}, 0), (None, left, 5))
+def test_after_a_run_that_wrote_and_failed_the_tables_are_of_what_it_read_too(warehouse):
+    left = {"runs": warehouse.version("runs") + 3}  # a table that is where the run left it, which writes its own three rows
+    _ran(warehouse, "b", (None, {}, 0), (DAY, left, 5), (None, {}, 5))
     assert warehouse.version("runs") == left["runs"]
+    base = _base(warehouse, "b", "recipe")
+    assert base == Base(({"events": 0}, {"events": 1}), left, Days.of([DAY]))
+    assert not base.is_whole
+
+
+def test_where_somebody_else_has_written_the_tables_there_is_nothing_to_go_on_from(warehouse):
+    _ran(warehouse, "c", (None, {"runs": warehouse.version("runs")}, 0))  # its own row is one more version
     assert _base(warehouse, "c", "recipe") is None
+
+
+def test_other_declarations_are_told_from_another_code_by_the_last_run_that_wrote(warehouse):
+    built, other_code, other = (ledger.recipe_of(*of) for of in (("a", "x"), ("a", "y"), ("b", "x")))
+    assert not ledger.is_declared_otherwise([], built)
+    for minute, (recipe, exit_code) in enumerate([(other, 0), (built, 0), (other, 3)]):
+        at = dt.datetime(2026, 3, 9, 8, minute, tzinfo=dt.UTC)
+        ledger.record(warehouse, RunRow(f"f-{minute}", "f", at, "{}", "hash", recipe=recipe, exit_code=exit_code))
+    runs = ledger.newest_runs(warehouse, "f")
+    assert not ledger.is_declared_otherwise(runs, built)
+    assert not ledger.is_declared_otherwise(runs, other_code)
+    assert ledger.is_declared_otherwise(runs, other)
 
 
 def test_each_try_of_a_run_has_one_row_however_often_it_is_written(warehouse):
@@ -52,6 +70,6 @@ def test_each_try_of_a_run_has_one_row_however_often_it_is_written(warehouse):
     assert [row["exit_code"] for row in ledger.newest_runs(warehouse, "e")] == [10, 0]
 
 
-def test_where_no_run_had_all_days_there_is_nothing_to_go_on_from(warehouse):
-    _ran(warehouse, "d", (DAY, {}, 0))
+def test_where_no_run_was_good_there_is_nothing_to_go_on_from(warehouse):
+    _ran(warehouse, "d", (None, {}, 3))
     assert _base(warehouse, "d", "recipe") is None
