@@ -137,7 +137,9 @@ def _days_of_changed_items(run: Run, before: int) -> Days:
     rows = changed_rows(run.warehouse, run.table("items"), before, run.version("items")) if content else None
     if rows is None:
         return _NO_DAYS
-    items = changed_groups(rows, "item_id", content)
+    items = changed_groups(rows, "item_id", content).persist()
+    if items.isEmpty():  # as on most days, though the catalogue is written anew: no reason to read the events of years
+        return _NO_DAYS
     days = run.read("events").join(items, "item_id", "left_semi").select("date").distinct()
     return Days.of(row["date"] for row in days.collect())
 
