@@ -1,1 +1,1 @@
-"""The Transformer, from its smallest layers to the whole."""
+"""The Transformer, from its smallest layers to the whole, and what it is trained to minimise."""

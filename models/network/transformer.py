@@ -12,9 +12,9 @@ from models.network.decoder import Decoder
 from models.network.encoder import Encoder
 from models.network.item_tower import ItemTower
 from models.network.layers import derive
+from models.network.objective import Objective
 from models.network.rating_head import RatingHead
 from models.network.trace import Trace
-from models.training.objective import Objective
 
 WHOLE = Objective(LossConfig())
 

@@ -1,1 +1,1 @@
-"""The training run: losses, steps, workers, checkpoints, validation."""
+"""The training run: steps, workers, checkpoints, validation."""

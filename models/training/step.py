@@ -10,11 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from models.inputs import CONTENT, HISTORY, TARGETS, ItemContent
+from models.network.objective import Objective
 from models.network.transformer import Recommender
 from models.stream.file_plan import generator
 from models.stream.stream import Batch
 from models.training.cluster import Cluster
-from models.training.objective import Objective
 from models.training.optimizer import Optimizer
 
 LOSSES = ("next_item", "value")

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.errors import CheckpointError, DivergedError, LanesError, StreamError
+from models.network.objective import Objective
 from models.network.transformer import Recommender, computing_in, mean_gates
 from models.scoring.export import export_model
 from models.signals.content import read_item_content, read_item_values, read_transitions
@@ -26,7 +27,6 @@ from models.stream.stream import Batch
 from models.training.checkpoint import Checkpoints
 from models.training.cluster import Cluster
 from models.training.device import device
-from models.training.objective import Objective
 from models.training.optimizer import Optimizer, assign
 from models.training.scalars import Scalars
 from models.training.spec import GATE, TrainSpec

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.inputs import FIRST, ItemContent
+from models.network.objective import Objective
 from models.network.transformer import Recommender
 from models.ranking import hit_rate, ndcg, products, ranks
 from models.signals.blend import TERMS, Told, fit
@@ -24,7 +25,6 @@ from models.stream.delta_log import TableFile
 from models.stream.file_plan import plan_epoch
 from models.stream.stream import Batch
 from models.training.cluster import Cluster
-from models.training.objective import Objective
 from models.training.optimizer import assign
 from models.training.step import batch_signature
 from models.training.watchdog import Watchdog

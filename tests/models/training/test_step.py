@@ -7,10 +7,10 @@ from deltalake import write_deltalake
 
 from models.config import LossConfig, ModelConfig, TrainingConfig
 from models.inputs import CONTENT, ItemContent
+from models.network.objective import Objective
 from models.network.transformer import Recommender
 from models.signals.content import read_item_content
 from models.training.cluster import Cluster
-from models.training.objective import Objective
 from models.training.optimizer import NOT_DECAYED, Optimizer, assign, learning_rate
 from models.training.step import Stepper
 from tests.models.tables import SIZES, item_content, sequence_rows

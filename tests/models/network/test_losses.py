@@ -4,9 +4,9 @@ import tensorflow as tf
 
 from models.config import LossConfig
 from models.inputs import FIRST
-from models.training.losses import calibrated_item_loss, next_item_loss, rows_at_once, sampled_item_loss, value_loss
-from models.training.negatives import Negatives, Sampler
-from models.training.objective import Objective
+from models.network.losses import calibrated_item_loss, next_item_loss, rows_at_once, sampled_item_loss, value_loss
+from models.network.negatives import Negatives, Sampler
+from models.network.objective import Objective
 
 ITEMS, DIM = 50, 8
 

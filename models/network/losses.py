@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from models.inputs import FIRST
 from models.network.attention import MASKED
-from models.training.negatives import Negatives
+from models.network.negatives import Negatives
 
 CHUNK_ROWS = 512  # rows whose logits exist at once: they stay in a processor's cache
 GPU_LOGITS = 1 << 26  # that exist at once on a GPU, 256 MB: what costs there is the start of each operation, chunk by chunk

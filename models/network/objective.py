@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from models.config import LossConfig
 from models.inputs import FIRST
+from models.network.losses import calibrated_item_loss, like_loss, next_item_loss, sampled_item_loss, value_loss
+from models.network.negatives import Sampler
 from models.signals.likes import is_like
-from models.training.losses import calibrated_item_loss, like_loss, next_item_loss, sampled_item_loss, value_loss
-from models.training.negatives import Sampler
 
 
 class Objective:
