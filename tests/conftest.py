@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from pyspark.sql import SparkSession
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
@@ -15,6 +16,9 @@ from tests.scenario import FOR_FEW_ROWS, Scenario, make_raw
 
 # Files whose tests read one undisturbed run of everything: they stay in one process. The others are spread file by file.
 PIPELINE = ("tests/test_cluster.py", "tests/jobs/test_run_pipeline.py", "tests/test_readme.py")
+
+settings.register_profile("untimed", deadline=None)  # the machine decides how long an example takes
+settings.load_profile("untimed")
 
 STREAMING = "org.apache.spark.sql.execution.streaming"
 

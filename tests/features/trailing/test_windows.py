@@ -116,7 +116,6 @@ def logs(draw):
 
 A_FEW = settings(
     max_examples=2,
-    deadline=None,
     derandomize=True,
     phases=[Phase.generate],  # to shrink takes minutes
     suppress_health_check=[HealthCheck.function_scoped_fixture],

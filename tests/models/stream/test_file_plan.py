@@ -32,7 +32,7 @@ tables = st.dictionaries(st.sampled_from([4, 8, 16]), st.lists(st.integers(0, 23
 lane_counts = st.sampled_from([1, 2, 3, 5])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(tables, lane_counts, st.integers(1, 4), st.integers(-3, 3), st.integers(0, 3))
 def test_every_row_is_in_exactly_one_lane_and_every_lane_has_the_same_steps(table, lanes, batch, seed, epoch):
     plan = plan_epoch(files(table), seed=seed, epoch=epoch, lanes=lanes, batch_size=lanes * batch)
@@ -45,7 +45,7 @@ def test_every_row_is_in_exactly_one_lane_and_every_lane_has_the_same_steps(tabl
         assert (steps - 1) * batch < max(sizes) <= steps * batch
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(tables, lane_counts, st.integers(1, 4), st.data())
 def test_a_plan_goes_on_at_any_step(table, lanes, batch, data):
     plan = plan_epoch(files(table), seed=1, epoch=0, lanes=lanes, batch_size=lanes * batch)
