@@ -34,8 +34,9 @@ from features.trailing.tiles import day_tiles
 from features.trailing.windows import every_key, trailing_features
 from jobs.runtime.changes import VacuumedError, changed_days, changed_groups, changed_rows
 from jobs.runtime.days import DAY, Days
-from jobs.runtime.job import Job, Run
+from jobs.runtime.job import Job
 from jobs.runtime.ledger import Base
+from jobs.runtime.run import Run
 from jobs.runtime.side_by_side import side_by_side
 
 _NO_DAYS = Days.of(())

@@ -37,7 +37,8 @@ from features.trailing.leakage import check_events, check_examples, check_statis
 from features.trailing.tables import model_features
 from jobs.runtime import contents
 from jobs.runtime.contents import Content
-from jobs.runtime.job import Job, Run
+from jobs.runtime.job import Job
+from jobs.runtime.run import Run
 
 EVENT_COLUMNS = ("event_id", "user_id", "item_id", "event_type", "value", "event_time", "tie_order", "date")
 OWNERS = ("sequences", "user_features", *contents.OWNERS)

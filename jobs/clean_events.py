@@ -31,7 +31,8 @@ from features.cleaning.quarantine import UNDATED, quarantined
 from jobs.cleaning.labelling import LabelledEvents, label_entities, label_events, places_of
 from jobs.cleaning.statistics import FITTED, Statistics
 from jobs.cleaning.tally import Counting, Repetitions, Tally, check_found, check_kept, check_refused, count_imputed, inside
-from jobs.runtime.job import Job, Run
+from jobs.runtime.job import Job
+from jobs.runtime.run import Run
 from jobs.runtime.warehouse import between, equals
 
 

@@ -30,7 +30,8 @@ from features.trailing.event_columns import with_key
 from features.trailing.tables import feature_columns
 from jobs.profiling.dictionary import described, render
 from jobs.runtime.files import write_text
-from jobs.runtime.job import Job, Run
+from jobs.runtime.job import Job
+from jobs.runtime.run import Run
 
 SAMPLE = 200_000  # rows
 DICTIONARY = "_reports/dictionary.html"  # beside the tables

@@ -36,7 +36,8 @@ from features.sequences.vocabularies import FIRST, Vocabularies
 from features.signals.fallbacks import fallback_chains, with_fallbacks, without_candidates
 from features.signals.popularity import keep_before, popular, popular_in_segment
 from features.trailing.tables import model_features
-from jobs.runtime.job import Job, Run
+from jobs.runtime.job import Job
+from jobs.runtime.run import Run
 from jobs.runtime.shipping import ship, shipped, shipped_likeness
 from jobs.runtime.trained import (
     Catalogue,

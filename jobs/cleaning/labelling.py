@@ -22,7 +22,7 @@ from features.schema import month_of
 from features.source.config import EventSource, FileSource
 from features.source.parsing import PLACE, parse_events, parsed_once, with_raw
 from jobs.cleaning.statistics import Statistics
-from jobs.runtime.job import Run
+from jobs.runtime.run import Run
 from jobs.runtime.sources import keys_not_found, read_raw
 
 

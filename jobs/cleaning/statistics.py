@@ -12,7 +12,7 @@ from pyspark.storagelevel import StorageLevel
 from features.cleaning import imputation, outliers
 from features.cleaning.config import Impute, Outliers
 from features.cleaning.outliers import training_events
-from jobs.runtime.job import Run
+from jobs.runtime.run import Run
 
 OWNERS = ("events", "items", "users")
 FITTED = f"owner IN {OWNERS}"  # what cleaning has stored

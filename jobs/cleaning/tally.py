@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from features.cleaning.duplicates import is_accepted
 from features.cleaning.quarantine import OUTSIDE
 from features.errors import ContractError, NoInputError
-from jobs.runtime.job import Run
+from jobs.runtime.run import Run
 from jobs.runtime.warehouse import between
 
 KINDS = ("exact", "conflicting", "near")  # of duplicates

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.runtime.job import Run
+from jobs.runtime.run import Run
 from jobs.runtime.trained import Catalogue, Trained
 from models.evaluation import Requests, popularity
 from models.inputs import FIRST

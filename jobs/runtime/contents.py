@@ -14,7 +14,7 @@ from features.content.fields import Vector
 from features.content.fit import fit_projections, fit_statistics, needs_projections
 from features.content.fitted import Fitted
 from features.content.vectors import check_vectors
-from jobs.runtime.job import Run
+from jobs.runtime.run import Run
 
 OWNERS = ("item_content", "user_content")  # of what is fitted
 

@@ -22,7 +22,7 @@ from features.trailing.tables import model_features
 from jobs.runtime.config import Scenario
 from jobs.runtime.contents import encoded, item_contents
 from jobs.runtime.files import fetch
-from jobs.runtime.job import Run
+from jobs.runtime.run import Run
 from jobs.runtime.shipping import private_folder
 from models.errors import ExportError
 from models.inputs import CONTENT, FIRST, ItemContent

@@ -11,7 +11,7 @@ from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from features.errors import ContractError, NoInputError
-from jobs.runtime.job import Run
+from jobs.runtime.run import Run
 from jobs.runtime.trained import export_name
 from jobs.runtime.version import code_version, package_versions
 from jobs.training.likes import like_score

@@ -11,7 +11,7 @@ from typing import Any
 from features.errors import ContractError
 from jobs.runtime.barrier import run_workers
 from jobs.runtime.errors import ConfigError
-from jobs.runtime.job import Run
+from jobs.runtime.run import Run
 from models.errors import WorkerError
 from models.training.launch import Ended, first_cause
 from models.training.spec import IDENTITY, TrainSpec

@@ -5,7 +5,8 @@ import yaml
 
 from jobs.runtime.config import load
 from jobs.runtime.errors import ConfigError
-from jobs.runtime.job import Job, Run
+from jobs.runtime.job import Job
+from jobs.runtime.run import Run
 from tests.scenario import ROOT
 
 GOOD = """

@@ -12,7 +12,8 @@ from pyspark.sql import SparkSession
 from features.errors import ContractError, LeakageError, NoInputError
 from features.tables import ITEM_VOCABULARY, LABEL_VOCABULARY, RUNS, STATISTICS, USER_VOCABULARY
 from jobs.runtime.errors import ConfigError, TransientError
-from jobs.runtime.job import Job, Run
+from jobs.runtime.job import Job
+from jobs.runtime.run import Run
 from jobs.runtime.warehouse import Warehouse
 
 Call = Callable[..., int]
