@@ -123,7 +123,8 @@ class Warehouse:
         """Where the catalog's table of that name lies; None: it has none."""
         if not self._is_registered(name):
             return None
-        described = self.spark.sql(f"DESCRIBE TABLE EXTENDED {self.catalog}.{name}").collect()
+        table = {"name": f"{self.catalog}.{name}"}
+        described = self.spark.sql("DESCRIBE TABLE EXTENDED IDENTIFIER(:name)", args=table).collect()
         return {row["col_name"]: row["data_type"] for row in described}.get("Location", "")
 
     def _is_registered(self, name: str) -> bool:
