@@ -123,9 +123,9 @@ def _check_features(run: Run, past: DataFrame, as_of: datetime.date) -> None:
     every, without = joined.agg(F.count("*"), F.count_if(F.col("featured").isNull())).collect()[0]
     if without:
         last = as_of - _DAY
-        then = "" if last == run.last_day else f", then build_features --date {last}"
+        date = "" if last == run.last_day else f" --date {last}"
         raise NoInputError(
-            f"user_features: {without} of {every} users with events have no row as of {as_of}. Run build_features first{then}."
+            f"user_features: {without} of {every} users with events have no row as of {as_of}. Run build_features{date} first."
         )
 
 

@@ -270,10 +270,10 @@ def test_a_lost_version_or_export_is_named(tiny: Tiny, capsys: pytest.CaptureFix
 
 
 def test_every_user_with_events_must_have_features_of_the_day(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
-    missing = "user_features: {} of 5 users with events have no row as of {}. Run build_features first{}."
+    missing = "user_features: {} of 5 users with events have no row as of {}. Run build_features{} first."
     # As after a build up to the last day: as of a day before, only who has events on it has a row. u2 and stranger have none.
     earlier = _failure(tiny, capsys, 4, "--date", "2026-03-03")
-    assert missing.format(2, "2026-03-04", ", then build_features --date 2026-03-03") in earlier
+    assert missing.format(2, "2026-03-04", " --date 2026-03-03") in earlier
     rows = [row.asDict() for row in tiny.table("user_features").collect()]
     tiny.write("user_features", [row for row in rows if (row["user_id"], row["date"]) != ("u2", AS_OF)])
     assert missing.format(1, AS_OF, "") in _failure(tiny, capsys, 4)  # its events came late
