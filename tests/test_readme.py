@@ -77,3 +77,11 @@ def test_every_table_stands_in_the_documentation_with_its_key_its_partitions_and
         writers = ", ".join(job.name for job in jobs if table.name in job.writes)
         keys, partitions = ", ".join(table.keys), ", ".join(table.partitions) or "–"
         assert f"| `{table.name}` | {keys} | {partitions} | {writers} |" in page
+
+
+def test_the_example_that_looks_inside_a_model_runs(pipeline: Scenario, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (spec,) = pipeline.warehouse.glob("_training/*/spec.json")
+    exec(example.replace("WAREHOUSE/_training/MODEL_ID", str(spec.parent)), {})  # noqa: S102  # our own documentation
+    assert "shape=" in capsys.readouterr().out

@@ -10,9 +10,26 @@ from typing import Any
 import tensorflow as tf
 
 from models.errors import CheckpointError
+from models.network.transformer import Recommender
 from models.training.spec import IDENTITY, TrainSpec
 
 KEPT = 2  # checkpoints: the newest, and the one before
+BEST = "best"  # in a checkpoint, the weights that validated best
+
+
+def best_model(spec: TrainSpec) -> Recommender:
+    """The model of a run with the best weights of its newest checkpoint, to look inside.
+
+    Raises:
+        CheckpointError: the run has no checkpoint.
+    """
+    newest = tf.train.latest_checkpoint(spec.folder)
+    if newest is None:
+        raise CheckpointError(f"{spec.folder}: must hold a checkpoint. There is none.")
+    model = Recommender(spec.model, spec.sizes)
+    weights = tf.train.Checkpoint(**{BEST: [v.value for v in model.trainable_variables]})
+    weights.restore(newest).assert_existing_objects_matched().expect_partial()
+    return model
 
 
 class Checkpoints:

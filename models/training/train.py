@@ -24,7 +24,7 @@ from models.stream.batches import Prefetched, lane_batches
 from models.stream.delta_log import keep_partition, table_files, training_files
 from models.stream.file_plan import EpochPlan, plan_epoch
 from models.stream.stream import Batch
-from models.training.checkpoint import Checkpoints
+from models.training.checkpoint import BEST, Checkpoints
 from models.training.cluster import Cluster
 from models.training.device import device
 from models.training.optimizer import Optimizer, assign
@@ -132,7 +132,7 @@ class TrainingRun:
         self._best = [tf.Variable(v.value, trainable=False) for v in self.model.trainable_variables]
         return {
             "optimizer": self._optimizer.state,
-            "best": self._best,
+            BEST: self._best,
             **self._state,
         }
 

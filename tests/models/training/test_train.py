@@ -16,6 +16,7 @@ from models.signals.blend import HEAD_ALONE, Told, fit
 from models.signals.content import read_item_content
 from models.signals.transitions import FADINGS, LAST, WEIGHTS
 from models.training import validation
+from models.training.checkpoint import best_model
 from models.training.cluster import Cluster
 from models.training.spec import TrainSpec
 from models.training.train import Trained, TrainingRun, train
@@ -70,6 +71,16 @@ def test_a_model_learns_what_comes_next(tables, tmp_path):
     epochs = [line for line in lines if line["step"] == "epoch"]
     assert epochs[-1]["loss"] < 0.5 * epochs[0]["loss"]
     assert epochs[-1]["valid_ndcg@10"] > 0.8
+
+
+def test_a_model_to_look_inside_has_the_weights_that_are_exported(tables, undisturbed, tmp_path):
+    spec, _, _ = undisturbed
+    content = read_item_content(str(tables / "item_content"), 0, SIZES)
+    np.testing.assert_allclose(
+        best_model(spec).item_vectors(content), Exported.load(spec.export).item_vectors(content), rtol=1e-4, atol=1e-6
+    )
+    with pytest.raises(CheckpointError, match="must hold a checkpoint"):
+        best_model(spec.model_copy(update={"folder": str(tmp_path)}))
 
 
 def test_a_run_says_once_an_epoch_how_it_goes(undisturbed):
