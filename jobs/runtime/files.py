@@ -14,6 +14,12 @@ def hadoop_path(spark: SparkSession, path: str) -> tuple[Any, Any]:
     return hadoop, hadoop.getFileSystem(spark._jsc.hadoopConfiguration())
 
 
+def qualified(spark: SparkSession, path: str) -> str:
+    """The path with the file system that it lies on, as in file:/lake."""
+    hadoop, system = hadoop_path(spark, path)
+    return str(system.makeQualified(hadoop).toString())
+
+
 def fetch(spark: SparkSession, source: str, target: Path) -> None:
     """Copies a file to this machine.
 

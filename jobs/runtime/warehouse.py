@@ -18,8 +18,9 @@ from pyspark.sql import functions as F
 
 from features.errors import ContractError, NoInputError
 from features.schema import Table, conform
+from jobs.runtime.catalog import Catalog
 from jobs.runtime.errors import LOST_RACE, ConfigError, TransientError, reason
-from jobs.runtime.files import hadoop_path
+from jobs.runtime.files import hadoop_path, qualified
 
 _ROW_GROUP = "parquet.block.size"
 _ATTEMPTS = 5  # of a write that lost the race against another; what we write replaces, so trying again is safe
@@ -54,12 +55,12 @@ class Warehouse:
         self.spark = spark
         # An absolute path, since executors and other tools do not share our working directory.
         try:
-            qualified = self._qualified(root)
+            whole = qualified(spark, root)
         except Exception as error:  # no such kind of file system, or it cannot be reached
             raise ConfigError(f"warehouse: must be a path that Spark can use. Received {root!r}: {reason(error)}") from error
-        bare = qualified.removeprefix("file:")  # which is a path of HDFS where Hadoop's default is that
-        self.root = (bare if self._qualified(bare) == qualified else qualified).rstrip("/")
-        self.catalog = catalog
+        bare = whole.removeprefix("file:")  # which is a path of HDFS where Hadoop's default is that
+        self.root = (bare if qualified(spark, bare) == whole else whole).rstrip("/")
+        self.catalog = None if catalog is None else Catalog(spark, catalog)
 
     def path(self, name: str) -> str:
         return f"{self.root}/{name}"
@@ -101,34 +102,8 @@ class Warehouse:
 
     def check_catalog(self, names: Iterable[str]) -> None:
         """Raises ConfigError where these tables cannot be registered: the schema is not there, or has others of these names."""
-        if self.catalog is None:
-            return
-        try:
-            there = self.spark.catalog.databaseExists(self.catalog)
-        except Exception as error:
-            raise ConfigError(f"catalog: must be a schema. Received {self.catalog!r}: {reason(error)}") from error
-        if not there:
-            raise ConfigError(
-                f"catalog: must be a schema that is there. Received {self.catalog!r}, which CREATE SCHEMA {self.catalog} makes."
-            )
-        for name in names:
-            found = self._registered_at(name)
-            if found is not None and self._qualified(found) != self._qualified(self.path(name)):
-                raise ConfigError(
-                    f"catalog: {self.catalog}.{name} must be the table at {self.path(name)}. Received the one at {found}: "
-                    "another warehouse needs another schema."
-                )
-
-    def _registered_at(self, name: str) -> str | None:
-        """Where the catalog's table of that name lies; None: it has none."""
-        if not self._is_registered(name):
-            return None
-        table = {"name": f"{self.catalog}.{name}"}
-        described = self.spark.sql("DESCRIBE TABLE EXTENDED IDENTIFIER(:name)", args=table).collect()
-        return {row["col_name"]: row["data_type"] for row in described}.get("Location", "")
-
-    def _is_registered(self, name: str) -> bool:
-        return self.spark.catalog.tableExists(f"{self.catalog}.{name}")
+        if self.catalog is not None:
+            self.catalog.check({name: self.path(name) for name in names})
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:
         """The table at a version (the newest where none is given), with exactly its columns.
@@ -214,17 +189,8 @@ class Warehouse:
             except Exception:
                 if not self._appears(table.name):  # else another run has made it at the same moment
                     raise
-        if self.catalog and not self._is_registered(table.name):
-            try:
-                self.spark.catalog.createTable(f"{self.catalog}.{table.name}", path=self.path(table.name), source="delta")
-            except Exception:
-                if not self._is_registered(table.name):  # else another run has registered it at the same moment
-                    raise
-
-    def _qualified(self, path: str) -> str:
-        """With the file system that it lies on, as in file:/lake."""
-        hadoop, system = hadoop_path(self.spark, path)
-        return str(system.makeQualified(hadoop).toString())
+        if self.catalog is not None:
+            self.catalog.register(table.name, self.path(table.name))
 
     @contextmanager
     def _row_groups(self, table: Table) -> Iterator[None]:

@@ -247,8 +247,8 @@ def test_a_second_warehouse_does_not_take_the_names_of_the_first(
         with pytest.raises(ConfigError, match=rf"catalog: default.days must be the table at {second.path('days')}. Received"):
             second.check_catalog(["days"])
         with monkeypatch.context() as moment:  # another run registers the table right after we have looked
-            asked = first._is_registered
-            moment.setattr(first, "_is_registered", lambda name: (moment.undo(), not asked(name))[1])
+            asked = first.catalog.has
+            moment.setattr(first.catalog, "has", lambda name: (moment.undo(), not asked(name))[1])
             first.create(DAYS)
     finally:
         spark.sql("DROP TABLE IF EXISTS default.days")
