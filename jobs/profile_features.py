@@ -111,7 +111,8 @@ def _drift(
     if rule.reference in few:
         return []
     judged = {month: number for month, number in asked.items() if month not in few}
-    return drift(sample_months(rows, f"{entity}_id", SAMPLE, judged).persist(), numbers, labels, rule.reference)
+    sampled = sample_months(rows, f"{entity}_id", SAMPLE, judged).persist()
+    return drift(sampled, rows.where(F.col("month") == rule.reference), numbers, labels, rule.reference)
 
 
 def _write_dictionary(run: Run) -> None:

@@ -1,7 +1,7 @@
 """Numbers far from the others: refused, or clipped to the nearest bound.
 
 Bounds are fitted over all rows, and per group where a rule names one; they are rows of `statistics`, and what is applied is
-what is stored. A group that has no bounds of its own has those over all rows.
+what is stored. A group without numbers has the bounds over all rows; where numbers do not spread, nothing is an outlier.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def training_events(events: DataFrame, until: Column | None) -> DataFrame:
 
 
 def fit(rows: DataFrame, rule: Outliers, until: Column | None = None) -> DataFrame:
-    """Rows of `statistics`: the lower and the upper bound of each group whose numbers spread, and of all rows together.
+    """Rows of `statistics`: the lower and the upper bound of each group that has numbers, and of all rows together.
 
-    Those of all rows are null where their numbers do not spread, and not there where there is no number.
+    They are null where the numbers do not spread, so that a later run knows that they were fitted.
 
     Quantiles are exact, of numbers rounded to 4 significant digits: so many numbers need memory for the few thousand that
     differ, and the order of the rows changes nothing. Mean and deviation are rounded to float32 for the same reason.
@@ -65,7 +65,7 @@ def fit(rows: DataFrame, rule: Outliers, until: Column | None = None) -> DataFra
     ]
     numbers = found.select(F.coalesce("group", F.lit("")).alias("group"), F.inline(F.array(*rows_of_bounds)))
     return conform(
-        numbers.where(F.col("number").isNotNull() | (F.col("group") == "")).withColumns(
+        numbers.withColumns(
             {
                 "owner": F.lit(rule.table),
                 "column": F.lit(rule.column),

@@ -16,17 +16,17 @@ _DECILES, _PERCENTILES = 10, 100
 Found = tuple[str, str, str, float]  # feature, month, statistic, number
 
 
-def drift(rows: DataFrame, numbers: Sequence[str], labels: Sequence[str], month: str) -> list[Found]:
+def drift(rows: DataFrame, reference: DataFrame, numbers: Sequence[str], labels: Sequence[str], month: str) -> list[Found]:
     """psi and ks of features that are numbers, new_labels of those that are labels, for each month after the reference.
 
     Bins are percentiles of the reference month, and null a bin of its own. psi is less what chance gives so few rows.
 
     Args:
-        rows: of the reference month, of which there must be some, and of later ones; read several times.
+        rows: of the reference month, of which there must be some, and of later ones, or samples; read several times.
+        reference: all rows of the reference month, since a label that a sample lacks is not new.
         month: the reference.
     """
-    reference = rows.where(F.col("month") == month)
-    bins = edges(reference, numbers, _PERCENTILES)
+    bins = edges(rows.where(F.col("month") == month), numbers, _PERCENTILES)
     counted: dict[tuple[str, str], np.ndarray] = {}
     for feature, of, one, number in bin_counts(rows, bins, "month").collect() if numbers else []:
         counted.setdefault((feature, of), np.zeros(_PERCENTILES + 1))[one + 1] = number
@@ -62,14 +62,18 @@ def _new_labels(rows: DataFrame, reference: DataFrame, label: str, month: str) -
 
 
 def judge(found: Sequence[Found], rule: Drift) -> tuple[list[Found], list[Found]]:
-    """Those of the newest month that are beyond the threshold to warn, and those beyond the one to fail."""
-    newest = max((month for _, month, _, _ in found), default="")
+    """Those of each feature's newest month that are beyond the threshold to warn, and those beyond the one to fail."""
+    newest: dict[str, str] = {}
+    for feature, month, _, _ in found:
+        newest[feature] = max(month, newest.get(feature, month))
     warned, failed = [], []
     for one in found:
-        _, month, statistic, number = one
+        feature, month, statistic, number = one
         limit = getattr(rule, statistic)
-        if month == newest and limit.fail is not None and number > limit.fail:
+        if month < newest[feature]:
+            continue
+        if limit.fail is not None and number > limit.fail:
             failed.append(one)
-        elif month == newest and limit.warn is not None and number > limit.warn:
+        elif limit.warn is not None and number > limit.warn:
             warned.append(one)
     return warned, failed

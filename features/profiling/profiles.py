@@ -50,11 +50,13 @@ def sample(rows: DataFrame, key: str, number: int, total: int) -> DataFrame:
 
 
 def sample_months(rows: DataFrame, key: str, number: int, totals: Mapping[str, int]) -> DataFrame:
-    """About `number` rows, as many of each month or all that it has, the same ones in every run.
+    """About `number` rows, as many of each month or all that it has, the same ones in every run; all, if there are no more.
 
     Args:
         totals: rows of each month that is asked for.
     """
+    if sum(totals.values()) <= number:
+        return rows.where(F.col("month").isin(*totals))
     share = [part for month, total in totals.items() for part in (F.lit(month), F.lit(number / len(totals) / total))]
     return rows.where(F.col("month").isin(*totals) & (_place(key) < F.create_map(*share)[F.col("month")]))
 

@@ -69,6 +69,7 @@ def test_outliers_are_refused_or_clipped_and_the_number_before_is_kept(spark):
 def test_a_rounded_bound_refuses_nothing_that_the_exact_one_lets_through(spark, given):
     alike = [1299.99, 9.99, -9.99, 0.1 + 0.2, 12.3456789, 0.0000123456, 1.0000000001, 123456.78]
     rows = [{"event_type": f"{v}", "value": w} for v in alike for w in (v, v, 1.01 * v, 1.01 * v)]
+    rows += [{"event_type": f"only {v}", "value": v} for v in alike for _ in range(3)]
     rows += [{"event_type": "others", "value": v} for v in (1000.14, 1000.26, 1299.99)]
     events, declared = event_frame(spark, rows).cache(), rule(by="event_type", **given)
     refused = with_outliers(events, declared, fit(events, declared)).where("size(reasons) > 0").collect()
@@ -76,14 +77,17 @@ def test_a_rounded_bound_refuses_nothing_that_the_exact_one_lets_through(spark, 
 
 
 @pytest.mark.parametrize("given", [{"rule": "iqr"}, {"rule": "quantile", "quantiles": [0.1, 0.8]}, {"rule": "z_score"}])
-def test_numbers_that_do_not_spread_give_no_bounds_of_their_own(spark, given):
+def test_of_numbers_that_do_not_spread_none_is_an_outlier(spark, given):
     same, spread = [0.1 + 0.2] * 9, [float(n) for n in range(21)]
     rows = [{"event_type": "spread", "value": v} for v in spread] + [{"event_type": "alone", "value": 1299.99}]
     rows += [{"event_type": "same", "value": v} for v in (same if given["rule"] == "z_score" else [*same, 7.0])]
     events, declared = event_frame(spark, rows).cache(), rule(by="event_type", **given)
-    assert bounds(fit(events, declared)).keys() == {"", "spread"}
+    fitted = fit(events, declared)
+    assert {group for group, (low, high) in bounds(fitted).items() if low is None and high is None} == {"alone", "same"}
+    refused = with_outliers(events, declared, fitted).where("size(reasons) > 0").select("event_type").distinct().collect()
+    assert [r.event_type for r in refused] in ([], ["spread"])
     apart = fit(events.where("event_type = 'same'"), declared)
-    assert bounds(apart) == {"": (None, None)}  # of all rows it is known that they were fitted
+    assert bounds(apart) == {"": (None, None), "same": (None, None)}
     assert with_outliers(events, declared, apart).where("size(reasons) > 0").isEmpty()
 
 

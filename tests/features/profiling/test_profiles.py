@@ -80,7 +80,8 @@ def test_a_value_that_many_rows_share_has_a_bin_of_its_own(spark):
 
 def test_all_that_falls_below_the_one_value_of_the_reference_month_is_drift(spark):
     rows = [("2020-01", 5.0)] * 30 + [("2020-02", 3.0)] * 30 + [("2020-03", 5.0)] * 30
-    found = drift(spark.createDataFrame(rows, "month string, number double"), ["number"], [], "2020-01")
+    frame = spark.createDataFrame(rows, "month string, number double")
+    found = drift(frame, frame.where("month = '2020-01'"), ["number"], [], "2020-01")
     assert {(month, statistic): number > 0.5 for _, month, statistic, number in found} == {
         ("2020-02", "psi"): True,
         ("2020-02", "ks"): True,
@@ -90,19 +91,27 @@ def test_all_that_falls_below_the_one_value_of_the_reference_month_is_drift(spar
 
 
 def test_drift_is_against_the_bins_of_the_reference_month(rows):
-    found = {(feature, statistic): number for feature, _, statistic, number in drift(rows, ["number"], ["label"], "2020-01")}
+    reference = rows.where("month = '2020-01'")
+    judged = drift(rows, reference, ["number"], ["label"], "2020-01")
+    found = {(feature, statistic): number for feature, _, statistic, number in judged}
     # Of the reference one value in five each is null, 1, 2, 4 and 8; later all but the null lie above 2 and up to 4.
     assert found["number", "ks"] == pytest.approx(2 / 5)
     assert found["number", "psi"] > 1
     assert found["label", "new_labels"] == 2 / 5
 
 
-def test_the_newest_month_is_judged_by_the_thresholds():
+def test_a_label_is_new_that_no_row_of_the_reference_month_has_and_not_only_none_of_the_sample(rows):
+    sampled, reference = rows.where("month > '2020-01' OR label = 'b'"), rows.where("month = '2020-01'")
+    assert [number for *_, number in drift(sampled, reference, [], ["label"], "2020-01")] == [2 / 5]  # c, and not a
+
+
+def test_the_newest_month_of_each_feature_is_judged_by_the_thresholds():
     found = [
+        ("few rows of late", "2020-02", "psi", 0.6),
         ("a", "2020-02", "psi", 9.0),
         ("a", "2020-03", "psi", 0.3),
         ("b", "2020-03", "psi", 0.6),
         ("c", "2020-03", "ks", 1.0),
     ]
     warned, failed = judge(found, Drift(reference="2020-01", psi=Threshold(warn=0.25, fail=0.5)))
-    assert (warned, failed) == ([found[1]], [found[2]])
+    assert (warned, failed) == ([found[2]], [found[0], found[3]])
