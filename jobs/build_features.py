@@ -152,10 +152,10 @@ def _plan(run: Run, entity: str, stale: Days | None, base: Base | None, newest: 
     tiles = stale | stale.later(1) if "sessions" in columns_needed(declared) else stale
     # The last day is that as of which the run before has made every key: its rows make way for those of this run, as do
     # those that runs with dates have asked for, once there is one without.
-    last: datetime.date = run.newest(f"{entity}_features").agg(F.max("date")).head()[0]  # type: ignore[index]
-    asked = Days.of([last, run.as_of(), newest])
+    last: datetime.date | None = run.newest(f"{entity}_features").agg(F.max("date")).head()[0]  # type: ignore[index]
+    asked = Days.of(day for day in (last, run.as_of(), newest) if day is not None)
     features = tiles | tiles.later(longest_window(declared)) | asked
-    before = Asked(last, base.outputs[f"{entity}_days"]) if base.is_whole else None
+    before = Asked(last, base.outputs[f"{entity}_days"]) if base.is_whole and last is not None else None
     if run.start is None:
         return Plan(tiles, features | base.ends.later(1), asked=before)
     return Plan(tiles, features, Days(features.days - tiles.days - asked.days), before)

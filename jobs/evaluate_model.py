@@ -83,14 +83,19 @@ def _check_split(run: Run, trained: Trained) -> None:
     """
     (row,) = run.read("models").where(equals(model_id=trained.model_id)).select("config").collect()
     then, now = Split.model_validate(json.loads(row["config"])["sequences"]["split"]), run.config.sequences.split
-    later = then.valid_from is not None and now.valid_from is not None and then.valid_from <= now.valid_from
-    if then != now and not later:
+    if then != now and not _is_later(then, now):
         raise ContractError(
             f"models: {trained.model_id} must not be judged by what it has learned from. It was trained with "
             f"sequences.split={_as_text(then)}, the scenario has {_as_text(now)}. Train a model with this split."
         )
     if trained.inputs["sequences"] != run.version("sequences"):
         run.log("sequences_built_again", trained_on=trained.inputs["sequences"], judged_by=run.version("sequences"))
+
+
+def _is_later(then: Split, now: Split) -> bool:
+    """By days, none of which is of an earlier part now than it was then."""
+    starts = ((then.valid_from, now.valid_from), (then.test_from, now.test_from))
+    return all(old is not None and new is not None and old <= new for old, new in starts)
 
 
 def _as_text(split: Split) -> str:

@@ -36,6 +36,7 @@ from features.sequences.vocabularies import FIRST, Vocabularies
 from features.signals.fallbacks import fallback_chains, with_fallbacks, without_candidates
 from features.signals.popularity import keep_before, popular, popular_in_segment
 from features.trailing.tables import model_features
+from jobs.runtime.days import DAY
 from jobs.runtime.job import Job
 from jobs.runtime.run import Run
 from jobs.runtime.shipping import ship, shipped, shipped_likeness
@@ -122,11 +123,18 @@ def _check_features(run: Run, past: DataFrame, as_of: datetime.date) -> None:
     joined = users.join(rows, "user_id", "left")
     every, without = joined.agg(F.count("*"), F.count_if(F.col("featured").isNull())).collect()[0]
     if without:
-        last = as_of - _DAY
-        date = "" if last == run.last_day else f" --date {last}"
         raise NoInputError(
-            f"user_features: {without} of {every} users with events have no row as of {as_of}. Run build_features{date} first."
+            f"user_features: {without} of {every} users with events have no row as of {as_of}. "
+            f"Run build_features{_dates(run, past, as_of - DAY)} first."
         )
+
+
+def _dates(run: Run, past: DataFrame, last: datetime.date) -> str:
+    """The arguments with which build_features makes rows as of the day after `last`, on which there may be no event."""
+    if last == run.last_day:
+        return ""
+    newest: datetime.date = past.agg(F.max("date")).head()[0]  # type: ignore[index]
+    return f" --date {last}" if newest == last else f" --start {newest} --end {last}"
 
 
 def _encoder(model: str) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
@@ -242,8 +250,6 @@ def _account(scoring: Scoring, users: DataFrame, exhausted: int) -> None:
     run.count("users_without_candidates", exhausted)
     run.account(users.count(), sum(by_source.values()), refused=exhausted)
 
-
-_DAY = datetime.timedelta(days=1)
 
 JOB = Job(
     "score_users",

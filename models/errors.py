@@ -1,5 +1,7 @@
 """What can go wrong between a table and a model. `exit_code` is what the job that meets the error ends with."""
 
+INTERRUPTED = 130  # exit code of a worker that somebody has ended by hand, as shells have it
+
 
 class StreamError(Exception):
     """The table version cannot be streamed exactly, or was not: unsupported table feature, missing column, rows lost."""

@@ -6,6 +6,7 @@ import datetime
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import takewhile
 
 from pyspark.sql import Row
 from pyspark.sql import functions as F
@@ -71,7 +72,7 @@ def record(warehouse: Warehouse, row: RunRow) -> None:
 
 
 def newest_runs(warehouse: Warehouse, job: str) -> list[Row]:
-    """The newest runs of a job, the last one first: what the two functions below look at."""
+    """The newest runs of a job, the last one first: what the functions below look at."""
     if not warehouse.exists(RUNS.name):
         return []
     runs = warehouse.read(RUNS).where(F.col("job") == job).orderBy(F.desc("started_at")).limit(_LOOKED_AT)
@@ -85,12 +86,15 @@ def last_good(runs: Sequence[Row], fingerprint: str) -> dict[str, int] | None:
     return None if row is None else dict(row["outputs"])
 
 
-def base(warehouse: Warehouse, runs: Sequence[Row], recipe: str) -> Base | None:
+def base(warehouse: Warehouse, runs: Sequence[Row], recipe: str, dated: bool) -> Base | None:
     """What a job's tables, as they are now, were made from; None: one must start anew.
 
     For jobs whose every good run, with dates or without, leaves its tables as they follow from its inputs. So the last one
     tells, with those that have written and failed since, if all of them had this recipe, and if nobody else has written
     the tables.
+
+    Args:
+        dated: whether the run that asks has dates. One without must know all that had since the last one without.
     """
     wrote = [run for run in runs if _has_written(run)]
     good = next((n for n, run in enumerate(wrote) if run["exit_code"] == 0), None)
@@ -101,7 +105,11 @@ def base(warehouse: Warehouse, runs: Sequence[Row], recipe: str) -> Base | None:
     untouched = all(warehouse.version(name) == version for name, version in outputs.items())
     if not untouched or any(run["recipe"] != recipe for run in made):
         return None
-    return Base(tuple(dict(run["inputs"]) for run in made), outputs, _ends(wrote))
+    since = list(takewhile(lambda run: _end(run) is not None or run["exit_code"] != 0, wrote))
+    if not dated and len(since) == len(wrote) and len(runs) == _LOOKED_AT:
+        return None
+    ends = Days.of(end for run in since if (end := _end(run)) is not None)
+    return Base(tuple(dict(run["inputs"]) for run in made), outputs, ends)
 
 
 def is_declared_otherwise(runs: Sequence[Row], recipe: str) -> bool:
@@ -123,13 +131,7 @@ def _has_written(run: Row) -> bool:
     return bool(run["exit_code"] == 0 or run["outputs"])
 
 
-def _ends(runs: Sequence[Row]) -> Days:
-    """Last days of the runs with dates, the newest first, up to the last good run without."""
-    ends = []
-    for run in runs:
-        end = json.loads(run["arguments"])["end"]
-        if end is not None:
-            ends.append(datetime.date.fromisoformat(end))
-        elif run["exit_code"] == 0:
-            break
-    return Days.of(ends)
+def _end(run: Row) -> datetime.date | None:
+    """The last day of a run with dates."""
+    end = json.loads(run["arguments"])["end"]
+    return None if end is None else datetime.date.fromisoformat(end)

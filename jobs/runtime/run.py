@@ -152,7 +152,7 @@ class Run:
         """What the outputs, as they are now, were made from; None: build everything, as a forced run without dates does."""
         if self.force and self.start is None:
             return None
-        return ledger.base(self.warehouse, self._runs_before, self.row.recipe)
+        return ledger.base(self.warehouse, self._runs_before, self.row.recipe, dated=self.start is not None)
 
     def expect_same_declarations(self) -> None:
         """The run is about to replace rows among others.

@@ -68,7 +68,9 @@ def _cores() -> int:
 def _write_spec(spec: TrainSpec) -> str:
     path = _spec_file(spec)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(spec.model_dump_json(indent=1), encoding="utf-8")
+    new = path.with_suffix(".new")
+    new.write_text(spec.model_dump_json(indent=1), encoding="utf-8")
+    new.rename(path)  # whole or not at all: the next run reads it
     return str(path)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from models.errors import WorkerError
+from models.errors import INTERRUPTED, WorkerError
 
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 3.0  # a worker whose peer is gone notices by itself within about a second, and says more than we could
@@ -96,8 +96,9 @@ class WorkerProcess:
         code = self._process.returncode
         if code == 0:
             return Ended(0, "", json.loads(self._results[-1]) if self._results else None)
-        if code < 0:
-            return Ended(WorkerError.exit_code, f"worker {self._index} was ended by {signal.Signals(-code).name}.")
+        if code < 0 or code == INTERRUPTED:
+            by = signal.SIGINT if code == INTERRUPTED else signal.Signals(-code)
+            return Ended(WorkerError.exit_code, f"worker {self._index} was ended by {by.name}.")
         if self._errors:
             return Ended(code, str(self._errors[-1]["error"]))
         return Ended(code, f"worker {self._index} ended with exit code {code}. It said: {' '.join(self._noise)}")

@@ -23,14 +23,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from models.errors import WorkerError
+from models.errors import INTERRUPTED, WorkerError
 from models.training.spec import TrainSpec
 from models.training.watchdog import Watchdog, end_with_parent
 
 if TYPE_CHECKING:  # it imports TensorFlow, before which the environment must be set
     from models.training.cluster import Place
 
-INTERRUPTED = 130  # as shells have it
 LAST_WORDS_SECONDS = 5.0  # in which a worker that is ended must have said why
 
 

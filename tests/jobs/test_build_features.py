@@ -123,6 +123,17 @@ def test_new_days_late_events_and_deleted_ones_are_brought_in_as_by_a_full_build
     assert written["user_days"] == len({(e.user_id, e.date) for e in NOW if e.date in stale | next_days})
 
 
+def test_where_no_item_has_a_category_the_next_run_goes_on_all_the_same(spark, tmp_path):
+    house, features = (
+        FeatureWarehouse(spark, tmp_path),
+        {entity: [{"count": "events"}] for entity in ("user", "item", "category")},
+    )
+    for events in (FIRST, NOW):
+        house.write(_with_ids(events), {})
+        assert main(["--config", house.conf(features=features)]) == 0
+    assert house.rows("category_features") == []
+
+
 def test_a_run_with_dates_brings_in_what_has_changed_before_its_days_as_a_full_build_does(spark, tmp_path, from_nothing):
     """Nothing happens on day 10, day 11 is not built, i2 is in another category since: a run over day 12 reaches them all."""
     house = FeatureWarehouse(spark, tmp_path)

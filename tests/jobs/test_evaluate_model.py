@@ -234,6 +234,7 @@ def _with_config(tiny: Tiny, *arguments: str) -> None:
         ([], _split_by_days("2026-03-03", "2026-03-05")),
         (_split_by_days("2026-03-03", "2026-03-05"), []),
         (_split_by_days("2026-03-03", "2026-03-05"), _split_by_days("2026-03-02", "2026-03-05")),
+        (_split_by_days("2026-03-03", "2026-03-06"), _split_by_days("2026-03-03", "2026-03-05")),
     ],
 )
 def test_a_model_is_not_judged_by_what_another_split_let_it_learn(

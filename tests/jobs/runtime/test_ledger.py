@@ -26,8 +26,8 @@ def _ran(warehouse, job, *runs):
                                         outputs=outputs, exit_code=exit_code))  # fmt: skip
 
 
-def _base(warehouse, job, recipe):
-    return ledger.base(warehouse, ledger.newest_runs(warehouse, job), recipe)
+def _base(warehouse, job, recipe, dated=False):
+    return ledger.base(warehouse, ledger.newest_runs(warehouse, job), recipe, dated)
 
 
 def test_a_run_goes_on_from_the_last_good_one_and_knows_the_runs_with_dates_since_the_last_without(warehouse):
@@ -35,6 +35,14 @@ def test_a_run_goes_on_from_the_last_good_one_and_knows_the_runs_with_dates_sinc
     _ran(warehouse, "a", (DAY, {}, 0), (None, {}, 0), (DAY, {}, 0), (later, {}, 0), (None, {}, 4))
     assert _base(warehouse, "a", "recipe") == Base(({"events": 3},), {}, Days.of([DAY, later]))
     assert _base(warehouse, "a", "another recipe") is None
+
+
+def test_a_run_without_dates_starts_anew_after_more_runs_with_dates_than_it_looks_at(warehouse, monkeypatch):
+    _ran(warehouse, "g", (None, {}, 0), (DAY, {}, 0), (DAY, {}, 0))
+    assert _base(warehouse, "g", "recipe") is not None
+    monkeypatch.setattr(ledger, "_LOOKED_AT", 2)
+    assert _base(warehouse, "g", "recipe") is None
+    assert _base(warehouse, "g", "recipe", dated=True) is not None
 
 
 def test_after_a_run_that_wrote_and_failed_the_tables_are_of_what_it_read_too(warehouse):
