@@ -69,8 +69,8 @@ def feature_table(entity: str, declared: Declared) -> Table:
     """user_features, item_features or category_features: one key as of the start of `date`, from whole days before it only."""
     return Table(
         f"{entity}_features",
-        f"One row is one {entity} as of the start of date, from whole days before it: of days with events, and as of the day after "
-        "the last.",
+        f"One row is one {entity} as of the start of date, from whole days before it: of days with events, and as of "
+        "the day after the last.",
         (
             Column(f"{entity}_id", "string", entity),
             Column("date", "date", "the features are as of the start of this day, UTC"),

@@ -124,10 +124,8 @@ def test_new_days_late_events_and_deleted_ones_are_brought_in_as_by_a_full_build
 
 
 def test_where_no_item_has_a_category_the_next_run_goes_on_all_the_same(spark, tmp_path):
-    house, features = (
-        FeatureWarehouse(spark, tmp_path),
-        {entity: [{"count": "events"}] for entity in ("user", "item", "category")},
-    )
+    house = FeatureWarehouse(spark, tmp_path)
+    features = {entity: [{"count": "events"}] for entity in ("user", "item", "category")}
     for events in (FIRST, NOW):
         house.write(_with_ids(events), {})
         assert main(["--config", house.conf(features=features)]) == 0
