@@ -18,8 +18,8 @@ from tests.scenario import CONFS, ROOT, Scenario
 # The pipeline is killed there, and once: each attempt costs a start of Spark on both machines.
 MOMENT = '"table": "user_vocabulary"'
 # A killed run leaves a version more of the tables that it had written. Models are named by the versions they saw and by their
-# configuration, of which the number of workers is part.
-NAMED_BY_RUN = {"model_id", "config", "config_hash", "inputs"}
+# configuration, of which the number of workers is part; `packages` names the threads of each, which have a core less here.
+NAMED_BY_RUN = {"model_id", "config", "config_hash", "inputs", "packages"}
 
 
 @pytest.fixture
