@@ -1,6 +1,7 @@
 import datetime
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -132,35 +133,40 @@ def test_a_killed_worker_ends_the_job_with_10_and_the_same_command_trains_on(spa
     assert scenario.models() == [model]
 
 
-def test_going_back_to_an_earlier_configuration_makes_its_model_the_newest_again(spark, tmp_path):
-    rows = [*sequence_rows(20, 4), *sequence_rows(9, 8, split="valid")]
-    scenario = Scenario(spark, tmp_path, workers=1, epochs=1).with_tables(rows)
+@pytest.fixture(scope="module")
+def trained(spark, tmp_path_factory):
+    rows = [*sequence_rows(30, 4), *sequence_rows(9, 8, split="valid")]
+    scenario = Scenario(spark, tmp_path_factory.mktemp("trained") / "before", workers=1, epochs=2).with_tables(rows)
+    assert scenario.train() == 0
+    return scenario
 
-    def newest(*arguments: str) -> str:
-        assert scenario.train(*arguments) == 0
-        return max(scenario.models(), key=lambda row: row["created_at"])["model_id"]
+
+def test_going_back_to_an_earlier_configuration_makes_its_model_the_newest_again(trained):
+    def newest() -> str:
+        return max(trained.models(), key=lambda row: row["created_at"])["model_id"]
 
     first = newest()
-    assert newest("--set", "training.seed=1") != first
+    assert trained.train("--set", "training.seed=1", "--set", "training.epochs=1") == 0
+    assert newest() != first
+    assert trained.train() == 0
     assert newest() == first
-    assert len(scenario.models()) == 2
+    assert len(trained.models()) == 2
 
 
-def test_a_model_is_trained_again_to_the_same_weights_from_what_its_row_pins(spark, tmp_path, capfd):
-    rows = [*sequence_rows(30, 4), *sequence_rows(9, 8, split="valid")]
-    before = Scenario(spark, tmp_path / "before", workers=1, epochs=2).with_tables(rows)
-    assert before.train() == 0
-    (model,) = before.models()
+def test_a_model_is_trained_again_to_the_same_weights_from_what_its_row_pins(spark, tmp_path, trained, capfd):
+    model = max(trained.models(), key=lambda row: row["created_at"])
     assert model["packages"]["threads"] == str(len(os.sched_getaffinity(0)))
-    before.root.rename(tmp_path / "after")  # a replay must not need the name that the warehouse had
+    # A replay must not need the name that the warehouse had.
+    shutil.copytree(trained.root, tmp_path / "after")
     scenario = Scenario(spark, tmp_path / "after", workers=1, epochs=2)
+    models = scenario.models()
     pinned = list(scenario.path("sequences").rglob("*.parquet"))
     scenario.with_tables(sequence_rows(12, 8))  # version 1 of everything: other rows, which a replay must not see
     capfd.readouterr()
 
     assert scenario.train("--replay", model["model_id"], "--set", "training.seed=5", "--set", "model.dim=32") == 0
     assert f"{model['model_id']}: " in capfd.readouterr().out
-    assert scenario.models() == [model]
+    assert scenario.models() == models
     assert not list(scenario.path("_replays").iterdir())
 
     config = json.loads(model["config"])
