@@ -79,6 +79,7 @@ def test_every_table_stands_in_the_documentation_with_its_key_its_partitions_and
         assert f"| `{table.name}` | {keys} | {partitions} | {writers} |" in page
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of petastorm
 def test_the_example_that_looks_inside_a_model_runs(pipeline: Scenario, capsys: pytest.CaptureFixture[str]) -> None:
     page = (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
