@@ -81,8 +81,8 @@ def _check_split(run: Run, trained: Trained) -> None:
     Raises:
         ContractError: the split of then may have given it targets of valid and test of now to learn from.
     """
-    (row,) = run.read("models").where(equals(model_id=trained.model_id)).select("config").collect()
-    then, now = Split.model_validate(json.loads(row["config"])["sequences"]["split"]), run.config.sequences.split
+    then = Split.model_validate(json.loads(trained.row["config"])["sequences"]["split"])
+    now = run.config.sequences.split
     if then != now and not _is_later(then, now):
         raise ContractError(
             f"models: {trained.model_id} must not be judged by what it has learned from. It was trained with "

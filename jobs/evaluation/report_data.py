@@ -74,7 +74,7 @@ def collect(run: Run, trained: Trained, listed: Catalogue, examples: DataFrame, 
         examples: rows of valid and test, with `history` and `target_at`.
         metrics: sorted.
     """
-    row = run.read("models").where(F.col("model_id") == trained.model_id).collect()[0]
+    row = trained.row
     metrics_of = dict(sorted(row["metrics"].items()))
     gates = {name.removeprefix(GATE): value for name, value in metrics_of.items() if name.startswith(GATE)}
     numbers = {name: f"{value:.4g}" for name, value in metrics_of.items() if not name.startswith(GATE)}

@@ -36,13 +36,21 @@ from models.stream.columns import matrix
 class Trained:
     """A row of `models` with its export.
 
-    `folder` is a copy on this machine. `inputs` are the Delta versions that training read.
+    `folder` is a copy on this machine.
     """
 
-    model_id: str
+    row: Row
     folder: Path
-    inputs: dict[str, int]
     exported: Exported
+
+    @property
+    def model_id(self) -> str:
+        return str(self.row["model_id"])
+
+    @property
+    def inputs(self) -> dict[str, int]:
+        """The Delta versions that training read."""
+        return dict(self.row["inputs"])
 
     @property
     def items(self) -> int:
@@ -80,7 +88,7 @@ def newest_model(run: Run) -> Trained:
         which = "holds no model" if wanted is None else f"holds no model {wanted}"
         raise NoInputError(f"models: the warehouse {which}. Run train_model first.")
     folder = _local(run, run.path(export_name(row["model_id"])))
-    trained = Trained(row["model_id"], folder, dict(row["inputs"]), Exported.load(folder))
+    trained = Trained(row, folder, Exported.load(folder))
     _check_inputs(run, trained)
     run.log("model", model_id=trained.model_id, created_at=trained_at(row), inputs=trained.inputs)
     return trained
