@@ -182,3 +182,8 @@ class SourceConfig(Section):
         if self.tags is not None and self.items is None:
             raise ValueError("tags need items, which they describe. Received tags only.")
         return self
+
+    @property
+    def given(self) -> dict[str, EventSource | ItemSource | TagSource | UserSource]:
+        """Those that are declared, by name."""
+        return {name: source for name, source in self if source is not None}

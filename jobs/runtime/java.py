@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from pyspark.errors import IllegalArgumentException
 from pyspark.sql import SparkSession
@@ -24,27 +23,20 @@ def check_java(spark: SparkSession, config: Scenario) -> None:
         raise ConfigError("\n".join(mistakes))
 
 
-def _sources(config: Scenario) -> Iterator[tuple[str, Any]]:
-    for name in ("events", "items", "tags", "users"):
-        source = getattr(config.source, name)
-        if source is not None:
-            yield f"source.{name}", source
-
-
 def _patterns(config: Scenario) -> Iterator[tuple[str, str]]:
-    for key, source in _sources(config):
+    for name, source in config.source.given.items():
         for column, mapping in source.columns.items():
             if mapping.pattern is not None:
-                yield f"{key}.columns.{column}.pattern", mapping.pattern
+                yield f"source.{name}.columns.{column}.pattern", mapping.pattern
     for number, check in enumerate(config.clean.checks):
         if check.matches is not None:
             yield f"clean.checks.{number}.matches", check.matches
 
 
 def _encodings(config: Scenario) -> Iterator[tuple[str, str]]:
-    for key, source in _sources(config):
+    for name, source in config.source.given.items():
         if source.format == "csv":
-            yield f"{key}.encoding", source.encoding
+            yield f"source.{name}.encoding", source.encoding
 
 
 def _bad_pattern(spark: SparkSession, key: str, pattern: str) -> str | None:

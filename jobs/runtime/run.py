@@ -250,6 +250,5 @@ class Run:
         return "\n".join(lines)
 
     def _raw_files(self) -> list[tuple[str, int, int]]:
-        source = self.config.source
-        given = {"events": source.events, "items": source.items, "tags": source.tags, "users": source.users}
-        return [f for name, s in given.items() if s for f in raw_files(self.spark, name, s, self.start, self.end)]
+        given = self.config.source.given
+        return [f for name, source in given.items() for f in raw_files(self.spark, name, source, self.start, self.end)]

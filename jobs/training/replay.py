@@ -7,12 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import Row
-from pyspark.sql import functions as F
-
 from features.errors import ContractError, NoInputError
 from jobs.runtime.run import Run
-from jobs.runtime.trained import export_name
+from jobs.runtime.trained import export_name, newest_row
 from jobs.runtime.version import code_version, package_versions
 from jobs.training.likes import like_score
 from jobs.training.workers import threads, train
@@ -67,8 +64,7 @@ def replay(run: Run, model_id: str) -> None:
 
 
 def _card(run: Run, model_id: str) -> dict[str, Any]:
-    rows = run.newest("models").where(F.col("model_id") == model_id) if run.exists("models") else None
-    row: Row | None = rows.head() if rows is not None else None
+    row = newest_row(run.newest("models"), model_id) if run.exists("models") else None
     if row is None:
         raise NoInputError(f"models: the warehouse holds no model {model_id}, so there is nothing to train again.")
     return row.asDict()
