@@ -44,11 +44,11 @@ _FEW_DAYS = 3  # of so many days and fewer, features are made key by key, and no
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the last run has left: a row of every key as of `day`, and tiles at `version`."""
+class Snapshot:
+    """What the last run has left: a row of every key as of `day`, and tiles at `tiles_version`."""
 
     day: datetime.date
-    version: int
+    tiles_version: int
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,13 @@ class Plan:
 
     Attributes:
         kept: days of `features` whose rows stay, also of keys without a tile: a run with dates has asked for them.
-        asked: None where the last run failed.
+        previous: None where the last run failed.
     """
 
     tiles: Days | None
     features: Days | None
     kept: Days = _NO_DAYS
-    asked: Asked | None = None
+    previous: Snapshot | None = None
 
 
 def build(run: Run) -> None:
@@ -153,12 +153,12 @@ def _plan(run: Run, entity: str, stale: Days | None, base: Base | None, newest: 
     # The last day is that as of which the run before has made every key: its rows make way for those of this run, as do
     # those that runs with dates have asked for, once there is one without.
     last: datetime.date | None = run.newest(f"{entity}_features").agg(F.max("date")).head()[0]  # type: ignore[index]
-    asked = Days.of(day for day in (last, run.as_of(), newest) if day is not None)
-    features = tiles | tiles.later(longest_window(declared)) | asked
-    before = Asked(last, base.outputs[f"{entity}_days"]) if base.is_whole and last is not None else None
+    snapshots = Days.of(day for day in (last, run.as_of(), newest) if day is not None)
+    features = tiles | tiles.later(longest_window(declared)) | snapshots
+    previous = Snapshot(last, base.outputs[f"{entity}_days"]) if base.is_whole and last is not None else None
     if run.start is None:
-        return Plan(tiles, features | base.ends.later(1), asked=before)
-    return Plan(tiles, features, Days(features.days - tiles.days - asked.days), before)
+        return Plan(tiles, features | base.ends.later(1), previous=previous)
+    return Plan(tiles, features, Days(features.days - tiles.days - snapshots.days), previous)
 
 
 # Tables
@@ -180,43 +180,43 @@ def _write_tiles(run: Run, entity: str, plan: Plan) -> None:
 
 
 def _features(run: Run, entity: str, plan: Plan, newest: datetime.date) -> DataFrame:
-    declared, tiles, asked = run.config.features.of(entity), run.read(f"{entity}_days"), _asked(run, entity, plan, newest)
+    declared, tiles, spine = run.config.features.of(entity), run.read(f"{entity}_days"), _spine(run, entity, plan, newest)
     if plan.features is None:
-        return trailing_features(tiles, asked, entity, declared)
+        return trailing_features(tiles, spine, entity, declared)
     reached = tiles.where((plan.features | plan.features.earlier(longest_window(declared))).predicate())
     if sum(day <= run.last_day for day in plan.features.days) < _FEW_DAYS:  # and the day as of which every key is asked for
         own_days = reached.where(plan.features.predicate()).select(f"{entity}_id", "date")
-        return features_as_of(reached, asked.unionByName(own_days).distinct(), entity, declared)
-    return trailing_features(reached, asked, entity, declared)
+        return features_as_of(reached, spine.unionByName(own_days).distinct(), entity, declared)
+    return trailing_features(reached, spine, entity, declared)
 
 
-def _asked(run: Run, entity: str, plan: Plan, newest: datetime.date) -> DataFrame:
+def _spine(run: Run, entity: str, plan: Plan, newest: datetime.date) -> DataFrame:
     """Keys and days that have a row whether or not they have a tile."""
-    own, asked = run.as_of(), every_key(_keys(run, entity, plan), entity, newest)
+    own, spine = run.as_of(), every_key(_all_keys(run, entity, plan), entity, newest)
     if own < newest:
         before = run.read(f"{entity}_days").where(F.col("date") < F.lit(own))
-        asked = asked.unionByName(every_key(before, entity, own))
+        spine = spine.unionByName(every_key(before, entity, own))
     if plan.kept:
         kept = run.newest(f"{entity}_features").where(plan.kept.predicate())
-        asked = asked.unionByName(kept.select(f"{entity}_id", "date"))
-    return asked
+        spine = spine.unionByName(kept.select(f"{entity}_id", "date"))
+    return spine
 
 
-def _keys(run: Run, entity: str, plan: Plan) -> DataFrame:
+def _all_keys(run: Run, entity: str, plan: Plan) -> DataFrame:
     """Every key that has a tile, once or more.
 
     Where the run before has asked for every key, only the days that changed since can add one or take one away, and those
     that lost their tile of such a day are looked for on all days; so the tiles of years are not read for one day more.
     """
-    key, table, asked = f"{entity}_id", f"{entity}_days", plan.asked
+    key, table, previous = f"{entity}_id", f"{entity}_days", plan.previous
     tiles = run.read(table)
-    if asked is None or plan.tiles is None:
+    if previous is None or plan.tiles is None:
         return tiles
     now = tiles.where(plan.tiles.predicate()).select(key)
-    known = run.newest(f"{entity}_features").where(F.col("date") == F.lit(asked.day)).select(key)
-    known_days = Days.of(day for day in plan.tiles.days if day < asked.day)  # on the others there was no tile to lose
+    known = run.newest(f"{entity}_features").where(F.col("date") == F.lit(previous.day)).select(key)
+    known_days = Days.of(day for day in plan.tiles.days if day < previous.day)  # on the others there was no tile to lose
     if known_days:
-        before = run.warehouse.read(run.table(table), asked.version).where(known_days.predicate()).select(key)
+        before = run.warehouse.read(run.table(table), previous.tiles_version).where(known_days.predicate()).select(key)
         lost = before.join(now, key, "left_anti").distinct()
         if not lost.isEmpty():
             known = known.join(lost, key, "left_anti").union(tiles.select(key).join(lost, key, "left_semi"))

@@ -59,8 +59,8 @@ def build(run: Run) -> None:
         with run.step("drift", table=table):
             labels = [c.name for c in columns if c.type == "string"]
             drifts += [(table, *found) for found in _drift(run, active, months, entity, numbers, labels)]
-    told = run.spark.createDataFrame([*statistics, *drifts], run.table("feature_statistics").schema)
-    run.write("feature_statistics", told.coalesce(1))
+    rows = run.spark.createDataFrame([*statistics, *drifts], run.table("feature_statistics").schema)
+    run.write("feature_statistics", rows.coalesce(1))
     chosen = run.spark.createDataFrame(selection, run.table("feature_selection").schema)
     run.count("features_left_out", sum(not kept for _, _, kept, *_ in selection))
     run.write("feature_selection", chosen.coalesce(1))
@@ -133,8 +133,10 @@ def _judge(run: Run, drifts: Sequence[tuple[str, str, str, str, float]]) -> None
         run.log("drift_warning", feature=feature, month=month, statistic=statistic, number=number)
     run.count("drift_warnings", len(warned))
     if failed:
-        told = "; ".join(f"{feature} {statistic} {number:.3f} in {month}" for feature, month, statistic, number in failed)
-        raise ContractError(f"features: they must not drift so far from {rule.reference} (features.drift). Received {told}.")
+        breaches = "; ".join(f"{feature} {statistic} {number:.3f} in {month}" for feature, month, statistic, number in failed)
+        raise ContractError(
+            f"features: they must not drift so far from {rule.reference} (features.drift). Received {breaches}."
+        )
 
 
 JOB = Job(

@@ -154,14 +154,14 @@ def _recommend(scoring: Scoring, candidates: int) -> None:
     chains = _chains(scoring, cold).persist()
     k = run.config.scoring.top_k
     value = _in_units(scoring.statistics, scoring.trained.exported.card)
-    by_model = _by_model(warm, scoring.model, k, tells_values=value is not None)
+    by_model = _by_model(warm, scoring.model, k, predicts_values=value is not None)
     by_model = by_model.withColumn("value", F.lit(None).cast("double") if value is None else value)
     ranked = by_model.unionByName(with_fallbacks(cold, chains, k), allowMissingColumns=True)
     because = scoring.items.select(F.col("item_id").alias("because_item_id"), F.col("index").alias("because"))
     named = ranked.join(F.broadcast(scoring.items), "index").join(F.broadcast(because), "because", "left")
     rows = named.withColumns({"date": F.lit(scoring.as_of), "model_id": F.lit(scoring.trained.model_id)})
     run.count("recommendations", run.write("recommendations", rows, equals(date=scoring.as_of)))
-    _account(scoring, users, warm.where(F.size("seen") >= candidates).count() + without_candidates(cold, chains))
+    _reconcile_users(scoring, users, warm.where(F.size("seen") >= candidates).count() + without_candidates(cold, chains))
 
 
 def _all_users(scoring: Scoring) -> DataFrame:
@@ -183,13 +183,13 @@ def _all_users(scoring: Scoring) -> DataFrame:
 
 
 def _in_units(statistics: DataFrame, card: Mapping[str, Any]) -> Column | None:
-    """What is `told` of a value in the unit of recommendations; None where the model has not learnt any."""
+    """What is `predicted` of a value in the unit of recommendations; None where the model has not learnt any."""
     score = z_scores(statistics, "sequences").get("value")
-    if score is None or not card.get("tells_values", True):
+    if score is None or not card.get("predicts_values", True):
         return None
     if card.get("like_score") is not None:
-        return 1 / (1 + F.exp(-F.col("told")))
-    return F.col("told") * score.std + score.mean
+        return 1 / (1 + F.exp(-F.col("predicted")))
+    return F.col("predicted") * score.std + score.mean
 
 
 def _chains(scoring: Scoring, cold: DataFrame) -> DataFrame:
@@ -201,38 +201,39 @@ def _chains(scoring: Scoring, cold: DataFrame) -> DataFrame:
     return fallback_chains(cold, popular(recent, scoring.items), by_segment, settings.fallback, depth)
 
 
-def _by_model(users: DataFrame, model: str, k: int, tells_values: bool) -> DataFrame:
-    """`user_id`, `rank`, `index`, `score`, `source` of the best items, what is `told` of their values, and why: `because`
+def _by_model(users: DataFrame, model: str, k: int, predicts_values: bool) -> DataFrame:
+    """`user_id`, `rank`, `index`, `score`, `source` of the best items, what is `predicted` of their values, and why: `because`
     (index) and the three similarities, null where there is nothing to compare."""
     columns = ("user_id", "vector", "seen", "past", "last", "rated", "values")
-    pairs = users.select(*columns).mapInArrow(_ranker(model, k, tells_values), _RANKED)
+    pairs = users.select(*columns).mapInArrow(_rank_batches(model, k, predicts_values), _RANKED)
     similarities = {name: F.when(~F.isnan(name), F.col(name)).cast("double") for name in _SIMILARITIES}
     return pairs.where(F.col("index") >= FIRST).withColumns({**similarities, "source": F.lit("model")})
 
 
 _SIMILARITIES = ("because_similarity", "category_similarity", "content_similarity")
 _RANKED = (
-    "user_id string, rank int, index int, score double, told double, because int, "
+    "user_id string, rank int, index int, score double, predicted double, because int, "
     f"{', '.join(f'{name} float' for name in _SIMILARITIES)}"
 )
 
 
-def _ranker(model: str, k: int, tells_values: bool) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def _rank_batches(model: str, k: int, predicts_values: bool) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def rank(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        scorer, likeness = shipped(model), shipped_likeness(model)
         for batch in batches:
             if len(batch):
                 vectors = np.stack(ragged(batch.column("vector")))
                 last = newest_of_each(ragged(batch.column("last")))
-                items, scores = shipped(model).best_items(vectors, last, k, ragged(batch.column("seen")))
+                items, scores = scorer.best_items(vectors, last, k, ragged(batch.column("seen")))
                 pasts = list(zip(ragged(batch.column("rated")), ragged(batch.column("values")), strict=True))
-                told = shipped(model).values(vectors, items, pasts) if tells_values else np.full(items.shape, np.nan)
-                reasons = [shipped_likeness(model).reasons(*of) for of in zip(ragged(batch.column("past")), items, strict=True)]
+                predicted = scorer.values(vectors, items, pasts) if predicts_values else np.full(items.shape, np.nan)
+                reasons = [likeness.reasons(past, top) for past, top in zip(ragged(batch.column("past")), items, strict=True)]
                 columns = {
                     "user_id": batch.column("user_id").take(pa.array(np.repeat(np.arange(len(items)), items.shape[1]))),
                     "rank": np.tile(np.arange(1, items.shape[1] + 1, dtype=np.int32), len(items)),
                     "index": items.astype(np.int32).ravel(),
                     "score": scores.astype(np.float64).ravel(),
-                    "told": told.astype(np.float64).ravel(),
+                    "predicted": predicted.astype(np.float64).ravel(),
                     **{n: np.concatenate([getattr(r, n) for r in reasons]) for n in ("because", *_SIMILARITIES)},
                 }
                 yield pa.RecordBatch.from_pydict(columns)
@@ -240,7 +241,7 @@ def _ranker(model: str, k: int, tells_values: bool) -> Callable[[Iterable[pa.Rec
     return rank
 
 
-def _account(scoring: Scoring, users: DataFrame, exhausted: int) -> None:
+def _reconcile_users(scoring: Scoring, users: DataFrame, exhausted: int) -> None:
     """Every user is in the table, or has nothing left to be recommended."""
     run = scoring.run
     first = run.read("recommendations").where(equals(date=scoring.as_of)).where("rank = 1")

@@ -10,7 +10,7 @@ import numpy as np
 from models.inputs import FIRST
 from models.ranking import BLOCK_SCORES, METRICS, Scores, best_items, products, ranks
 
-NEVER = np.iinfo(np.int32).max  # place of an item that is in no list
+NEVER = np.iinfo(np.int32).max  # best rank of an item that is in no list
 NORMAL_95 = 1.959964  # two-sided 95 % quantile of the normal distribution
 
 
@@ -32,12 +32,12 @@ class Requests:
 class Judged:
     """How one ranker did, in both ways to rank; index 0 is raw, 1 leaves out what the user has seen.
 
-    ranks   (2, n) float64, 0-based; infinity: the vocabulary does not know the target.
-    places  (2, items) int32, the best place (0-based) that each item reached in a list of k; NEVER: in none.
+    ranks       (2, n) float64, 0-based; infinity: the vocabulary does not know the target.
+    best_ranks  (2, items) int32, the best rank (0-based) that each item reached in a list of k; NEVER: in none.
     """
 
     ranks: np.ndarray
-    places: np.ndarray
+    best_ranks: np.ndarray
 
 
 def judge(requests: Requests, items: np.ndarray, k: int) -> Judged:
@@ -58,26 +58,23 @@ def judge_scores(scores: Scores, size: int, targets: np.ndarray, seen: Sequence[
     for start in range(0, len(targets), rows):
         block = slice(start, start + rows)
         parts.append(ranks(scores(block), targets[block], seen[block]))
-    places = [_places(scores, size, k, left_out) for left_out in ([np.empty(0, np.int64)] * len(targets), seen)]
-    return Judged(np.hstack([np.stack(part) for part in parts]) if parts else np.empty((2, 0)), np.stack(places))
+    best = [_best_ranks(scores, size, k, left_out) for left_out in ([np.empty(0, np.int64)] * len(targets), seen)]
+    return Judged(np.hstack([np.stack(part) for part in parts]) if parts else np.empty((2, 0)), np.stack(best))
 
 
-def popularity(requests: Requests, train_events: np.ndarray) -> tuple[Requests, np.ndarray]:
-    """The ranker that everyone gets the same list from: an item scores its number of training events.
-
-    As a product of vectors of one number it goes the same way as any model; float32 counts exactly up to 2^24.
-    """
-    users = np.ones((len(requests.targets), 1), np.float32)
-    return Requests(users, requests.targets, requests.seen), train_events.astype(np.float32)[:, None]
+def popularity(users: int, train_events: np.ndarray) -> Scores:
+    """The ranker that gives everyone the same list: an item scores its number of training events."""
+    scores = train_events.astype(np.float32)  # which count exactly up to 2^24
+    return lambda block: np.tile(scores, (len(range(*block.indices(users))), 1))
 
 
-def _places(scores: Scores, size: int, k: int, seen: Sequence[np.ndarray]) -> np.ndarray:
-    best, _ = best_items(scores, size, k, seen)  # (n, k), padding where too few are left
-    places = np.full(size, NEVER, np.int32)
-    for place in reversed(range(k)):
-        places[best[:, place]] = place
-    places[:FIRST] = NEVER
-    return places
+def _best_ranks(scores: Scores, size: int, k: int, seen: Sequence[np.ndarray]) -> np.ndarray:
+    listed, _ = best_items(scores, size, k, seen)  # (n, k), padding where too few are left
+    best = np.full(size, NEVER, np.int32)
+    for rank in reversed(range(k)):
+        best[listed[:, rank]] = rank
+    best[:FIRST] = NEVER
+    return best
 
 
 def metric_keys(cutoffs: Sequence[int]) -> list[tuple[str, int]]:
@@ -86,8 +83,9 @@ def metric_keys(cutoffs: Sequence[int]) -> list[tuple[str, int]]:
 
 
 def headline_cutoff(cutoffs: Iterable[int]) -> int:
-    """The cutoff that is told first: 10, or the largest where 10 is none."""
-    return 10 if 10 in (given := set(cutoffs)) else max(given)
+    """The cutoff that is reported first: 10, or the largest where 10 is none."""
+    given = set(cutoffs)
+    return 10 if 10 in given else max(given)
 
 
 def user_sums(ranks_of_users: Sequence[np.ndarray], metric: str, k: int) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from models.inputs import FIRST, PADDING
 
-BLOCK_SCORES = 1 << 22  # scores that exist at once in top_k: 16 MB
+BLOCK_SCORES = 1 << 22  # scores that exist at once: 16 MB
 
 
 def ranks(scores: np.ndarray, targets: np.ndarray, seen: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -82,23 +82,6 @@ METRICS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
 }  # fmt: skip
 
 
-def top_k(
-    user_vectors: np.ndarray, item_vectors: np.ndarray, k: int, seen: Sequence[np.ndarray], block_scores: int = BLOCK_SCORES
-) -> tuple[np.ndarray, np.ndarray]:
-    """The k items with the highest products, best first; a tie goes to the lower index.
-
-    Args:
-        user_vectors: (users, dim) float32.
-        item_vectors: (items, dim) float32.
-        k: how many.
-        seen: per user the indices of the items to leave out.
-        block_scores: scores that exist at once.
-    Returns:
-        items (users, k) int32 and scores (users, k) float32; where fewer than k items are left, padding with -inf.
-    """
-    return best_items(products(user_vectors, item_vectors), len(item_vectors), k, seen, block_scores)
-
-
 # What a ranker makes of some of the users: their scores of all items, (users of the slice, items) float32, a new array.
 Scores = Callable[[slice], np.ndarray]
 
@@ -111,11 +94,15 @@ def products(user_vectors: np.ndarray, item_vectors: np.ndarray) -> Scores:
 def best_items(
     scores: Scores, size: int, k: int, seen: Sequence[np.ndarray], block_scores: int = BLOCK_SCORES
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As top_k, of any ranker.
+    """The k items with the highest scores, best first; a tie goes to the lower index.
 
     Args:
         size: number of items.
-        seen: of all users, whose number it tells.
+        k: how many.
+        seen: of every user the indices of the items to leave out.
+        block_scores: scores that exist at once.
+    Returns:
+        items (users, k) int32 and scores (users, k) float32; where fewer than k items are left, padding with -inf.
     """
     users, rows = len(seen), max(1, block_scores // size)
     items = np.full((users, k), PADDING, np.int32)

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from features.cleaning.config import Cap
 from features.cleaning.duplicates import is_kept
-from features.source.parsing import PLACE
+from features.source.parsing import SOURCE_ORDER
 
 
 def with_caps(events: DataFrame, caps: Sequence[Cap]) -> DataFrame:
@@ -20,7 +20,11 @@ def with_caps(events: DataFrame, caps: Sequence[Cap]) -> DataFrame:
     """
     for cap in caps:
         day = Window.partitionBy(cap.key, F.to_date("event_time"), is_kept())
-        number = F.count(F.lit(1)).over(day) if cap.refuse == "day" else F.row_number().over(day.orderBy("event_time", *PLACE))
+        number = (
+            F.count(F.lit(1)).over(day)
+            if cap.refuse == "day"
+            else F.row_number().over(day.orderBy("event_time", *SOURCE_ORDER))
+        )
         over = is_kept() & (F.col("_number") > cap.per_day)
         marked = F.when(over, F.array(F.lit(cap.reason))).otherwise(F.col("reasons"))
         events = events.withColumn("_number", number).withColumn("reasons", marked).drop("_number")

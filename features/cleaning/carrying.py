@@ -11,7 +11,7 @@ from features.cleaning.checks import value_of
 from features.cleaning.config import Impute
 from features.cleaning.duplicates import is_kept
 from features.cleaning.marks import marked
-from features.source.parsing import PLACE
+from features.source.parsing import SOURCE_ORDER
 
 
 def with_carried_forward(events: DataFrame, rules: Sequence[Impute]) -> DataFrame:
@@ -27,7 +27,7 @@ def with_carried_forward(events: DataFrame, rules: Sequence[Impute]) -> DataFram
 
 def _carried(events: DataFrame, rule: Impute) -> DataFrame:
     keys = ["user_id", *([rule.by] if rule.by else [])]
-    past = Window.partitionBy(*keys, is_kept()).orderBy("event_time", *PLACE).rowsBetween(Window.unboundedPreceding, -1)
+    past = Window.partitionBy(*keys, is_kept()).orderBy("event_time", *SOURCE_ORDER).rowsBetween(Window.unboundedPreceding, -1)
     value, name = value_of(rule.column), rule.column.removeprefix("context.")
     known = events.withColumn("_last", F.last(value, ignorenulls=True).over(past))
     filled = is_kept() & value.isNull() & F.col("_last").isNotNull()

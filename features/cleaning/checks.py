@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from features.cleaning.check_config import Check
 from features.cleaning.columns import CLEANED
 from features.cleaning.duplicates import is_kept
-from features.source.parsing import PLACE, any_of, reasons
+from features.source.parsing import SOURCE_ORDER, any_of, reasons
 
 
 def with_checks(rows: DataFrame, checks: Sequence[Check], references: dict[str, DataFrame]) -> DataFrame:
@@ -55,8 +55,8 @@ def value_of(column: str) -> Column:
 
 def _with_repeated(rows: DataFrame, check: Check) -> DataFrame:
     counts = is_kept() & value_of(check.column).isNotNull()
-    alone = F.when(~counts, F.struct(*PLACE))  # else all rows without a value would meet in one task
-    first = Window.partitionBy(value_of(check.column), alone).orderBy(*PLACE)
+    alone = F.when(~counts, F.struct(*SOURCE_ORDER))  # else all rows without a value would meet in one task
+    first = Window.partitionBy(value_of(check.column), alone).orderBy(*SOURCE_ORDER)
     numbered = rows.withColumn("_nth", F.row_number().over(first))
     target = "warnings" if check.otherwise == "warn" else "reasons"
     before = F.col(target) if target in rows.columns else F.array().cast("array<string>")

@@ -15,7 +15,7 @@ from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
 from features.cleaning.config import Duplicates
-from features.source.parsing import PLACE
+from features.source.parsing import SOURCE_ORDER
 
 _TELLING = ("event_type", "event_time")
 _CONTENT = ("event_id", "event_type", "value", "event_time", "session_id", "context")  # an event's, beside user and item
@@ -46,7 +46,7 @@ def with_duplicate(events: DataFrame, rule: Duplicates) -> DataFrame:
 
 
 def _with_key_repeats(events: DataFrame, rule: Duplicates) -> DataFrame:
-    order = [F.desc(c) if rule.keep == "latest" else F.asc(c) for c in PLACE]
+    order = [F.desc(c) if rule.keep == "latest" else F.asc(c) for c in SOURCE_ORDER]
     same = Window.partitionBy(*_in_order(rule.keys), *_instead_of_id(rule.keys), is_accepted()).orderBy(*order)
     found = events.withColumns({"_nth": F.row_number().over(same), "_same": _agrees_with_first(events, rule, same)})
     repeat = F.when(F.col("_same"), "exact").otherwise("conflicting")
@@ -63,7 +63,7 @@ def _agrees_with_first(events: DataFrame, rule: Duplicates, same: WindowSpec) ->
 def _with_near_repeats(events: DataFrame, seconds: float) -> DataFrame:
     if seconds == 0:
         return events
-    chain = Window.partitionBy("user_id", "item_id", "event_type", is_kept()).orderBy("event_time", *PLACE)
+    chain = Window.partitionBy("user_id", "item_id", "event_type", is_kept()).orderBy("event_time", *SOURCE_ORDER)
     gap = F.unix_micros("event_time") - F.unix_micros(F.lag("event_time").over(chain))
     found = events.withColumn("_gap", gap)
     near = is_kept() & (F.col("_gap") <= int(seconds * 1_000_000))
@@ -97,5 +97,5 @@ def with_event_id(events: DataFrame, keys: Sequence[str]) -> DataFrame:
 
 def with_tie_order(events: DataFrame) -> DataFrame:
     """Adds `tie_order`: 0, 1, ... among the kept events of a user at one instant, in source order."""
-    ties = Window.partitionBy("month", "user_id", "event_time", is_kept()).orderBy(*PLACE)
+    ties = Window.partitionBy("month", "user_id", "event_time", is_kept()).orderBy(*SOURCE_ORDER)
     return events.withColumn("tie_order", F.row_number().over(ties) - 1)

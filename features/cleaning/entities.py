@@ -10,11 +10,11 @@ from pyspark.sql import functions as F
 from features.cleaning.check_config import Check
 from features.cleaning.checks import with_checks
 from features.source.config import ItemSource, TagSource, UserSource
-from features.source.parsing import PLACE, Reader, as_number, line_reasons, raw_text
+from features.source.parsing import SOURCE_ORDER, Reader, as_number, line_reasons, raw_text
 
 
 def parse_items(raw: DataFrame, source: ItemSource, checks: Sequence[Check] = ()) -> DataFrame:
-    """PLACE, file_day, raw, reasons, duplicate (null) and the columns of `items`; nothing is imputed (every flag is false)."""
+    """SOURCE_ORDER, file_day, raw, reasons, duplicate (null) and the columns of `items`; nothing is imputed yet."""
     read = Reader(raw, source.columns)
     media = F.transform(read.parts("media"), lambda part: as_number(part).cast("float"))
     columns = {
@@ -38,7 +38,7 @@ def parse_items(raw: DataFrame, source: ItemSource, checks: Sequence[Check] = ()
 
 
 def parse_users(raw: DataFrame, source: UserSource, checks: Sequence[Check] = ()) -> DataFrame:
-    """PLACE, file_day, raw, reasons, duplicate (null) and the columns of `users`; nothing is imputed."""
+    """SOURCE_ORDER, file_day, raw, reasons, duplicate (null) and the columns of `users`; nothing is imputed."""
     read = Reader(raw, source.columns)
     columns = {
         "user_id": read.text("user_id"),
@@ -66,7 +66,7 @@ def one_each(rows: DataFrame, key: str, late: Sequence[str] = ()) -> DataFrame:
     """
     accepted = F.size("reasons") == 0
     compared = F.size(F.array_except("reasons", F.array(*[F.lit(reason) for reason in late]).cast("array<string>"))) == 0
-    newest_first = Window.partitionBy(key, compared).orderBy(*[F.desc(c) for c in ("file_day", *PLACE)])
+    newest_first = Window.partitionBy(key, compared).orderBy(*[F.desc(c) for c in ("file_day", *SOURCE_ORDER)])
     whole = newest_first.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
     staying = F.struct("_nth", "file_day")
     first = F.coalesce(F.min(F.when(accepted, staying)).over(whole), F.min(staying).over(whole))
@@ -80,7 +80,7 @@ def one_each(rows: DataFrame, key: str, late: Sequence[str] = ()) -> DataFrame:
 
 
 def parse_tags(raw: DataFrame, source: TagSource, items: DataFrame) -> DataFrame:
-    """PLACE, file_day, raw, reasons, duplicate (null), item_id and tag; a tag of an item that is not in `items` is refused."""
+    """SOURCE_ORDER, file_day, raw, reasons, duplicate (null), item_id, tag; a tag of an item that `items` lacks is refused."""
     read = Reader(raw, source.columns)
     columns = {"item_id": read.text("item_id"), "tag": read.text("tag")}
     rules = [(f"{name}_missing", read.text(name).isNull()) for name in columns]
@@ -102,4 +102,4 @@ def with_tags(items: DataFrame, tags: DataFrame) -> DataFrame:
 
 def _parsed(raw: DataFrame, columns: dict[str, Column], reasons: Column) -> DataFrame:
     of_row = {"raw": raw_text(), "reasons": reasons, "duplicate": F.lit(None).cast("string")}
-    return raw.select(*PLACE, "file_day", *[c.alias(name) for name, c in (of_row | columns).items()])
+    return raw.select(*SOURCE_ORDER, "file_day", *[c.alias(name) for name, c in (of_row | columns).items()])

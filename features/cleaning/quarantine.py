@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from features.schema import conform
-from features.source.parsing import PLACE
+from features.source.parsing import SOURCE_ORDER
 from features.tables import QUARANTINE
 
 UNDATED = datetime.date(1970, 1, 1)  # `date` of a refused row that belongs to no day
@@ -42,15 +42,15 @@ def quarantined(rows_of: Mapping[str, DataFrame], places_of: Mapping[str, DataFr
     """The refused rows of all sources, as the table `quarantine`.
 
     Args:
-        rows_of: by source, rows with PLACE, raw, reasons, and `date` (UNDATED where there is no such column).
-        places_of: by source, PLACE of every row, refused or not, over which positions are counted; a source that is not
+        rows_of: by source, rows with SOURCE_ORDER, raw, reasons, and `date` (UNDATED where there is no such column).
+        places_of: by source, SOURCE_ORDER of every row, refused or not, over which positions are counted; a source that is not
             among them has its positions in `row`.
     """
     rows = reduce(DataFrame.unionByName, [_named(source, rows) for source, rows in rows_of.items()])
     refused = rows.where(F.size("reasons") > 0)
     position = F.col("row")
     if places_of:
-        places = [rows.select(F.lit(source).alias("source"), *PLACE) for source, rows in places_of.items()]
+        places = [rows.select(F.lit(source).alias("source"), *SOURCE_ORDER) for source, rows in places_of.items()]
         blocks = F.broadcast(_blocks(reduce(DataFrame.unionByName, places)))
         refused = refused.join(blocks, ["source", "file", "block"], "left")
         position += F.coalesce(F.col("rows_before") - F.col("first_row"), F.lit(0))
@@ -59,7 +59,7 @@ def quarantined(rows_of: Mapping[str, DataFrame], places_of: Mapping[str, DataFr
 
 def _named(source: str, rows: DataFrame) -> DataFrame:
     date = F.col("date") if "date" in rows.columns else F.lit(UNDATED).alias("date")
-    return rows.select(F.lit(source).alias("source"), *PLACE, "raw", "reasons", date)
+    return rows.select(F.lit(source).alias("source"), *SOURCE_ORDER, "raw", "reasons", date)
 
 
 def _blocks(rows: DataFrame) -> DataFrame:

@@ -46,7 +46,7 @@ def profile(rows: DataFrame, columns: Sequence[Declared]) -> DataFrame:
 
 def sample(rows: DataFrame, key: str, number: int, total: int) -> DataFrame:
     """About `number` rows of `total`, the same ones in every run: by a hash of key and date."""
-    return rows if total <= number else rows.where(_place(key) < number / total)
+    return rows if total <= number else rows.where(_hash_fraction(key) < number / total)
 
 
 def sample_months(rows: DataFrame, key: str, number: int, totals: Mapping[str, int]) -> DataFrame:
@@ -58,10 +58,10 @@ def sample_months(rows: DataFrame, key: str, number: int, totals: Mapping[str, i
     if sum(totals.values()) <= number:
         return rows.where(F.col("month").isin(*totals))
     share = [part for month, total in totals.items() for part in (F.lit(month), F.lit(number / len(totals) / total))]
-    return rows.where(F.col("month").isin(*totals) & (_place(key) < F.create_map(*share)[F.col("month")]))
+    return rows.where(F.col("month").isin(*totals) & (_hash_fraction(key) < F.create_map(*share)[F.col("month")]))
 
 
-def _place(key: str) -> Column:
+def _hash_fraction(key: str) -> Column:
     """A number from 0 to 1, without 1, that a hash of key and date draws."""
     return F.pmod(F.xxhash64(key, "date"), F.lit(1_000_000)) / 1_000_000
 

@@ -35,7 +35,7 @@ from pyspark.sql.types import (
 
 from features.source.config import EventSource, FileSource, ItemSource, Mapping, TagSource, Time, UserSource
 
-PLACE = ("file", "block", "row")  # source order: by it ties and duplicates are decided
+SOURCE_ORDER = ("file", "block", "row")  # source order: by it ties and duplicates are decided
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"  # a cast would also take 1d, 0x1p3, NaN and Infinity
 _DAY_FIRST = r"^\d{4}-\d{2}-\d{2}"  # a cast would also take 12:30, as a time of today
 _LOCAL_TIME = _DAY_FIRST + r"([T ][\d:.,]*)?$"  # a zone or an offset has a letter, + or -
@@ -272,12 +272,12 @@ def parse_events(raw: DataFrame, source: EventSource, earliest: datetime.date, n
         earliest: an event before this day, UTC, is refused.
         now: an event after this instant is refused.
     Returns:
-        PLACE, file_day, line, fields, event_id (the source's; null: none), user_id, item_id, event_type, value, event_time,
-        session_id, context, reasons.
+        SOURCE_ORDER, file_day, line, fields, event_id (the source's; null: none), user_id, item_id, event_type, value,
+        event_time, session_id, context, reasons.
     """
     read = Reader(raw, source.columns)
     typed = raw.select(
-        *PLACE, "file_day", "line", "broken", "fields",
+        *SOURCE_ORDER, "file_day", "line", "broken", "fields",
         read.text("event_id").alias("event_id"),
         read.text("user_id").alias("user_id"),
         read.text("item_id").alias("item_id"),

@@ -42,22 +42,22 @@ def _within(days: int) -> Column:
     return (F.col(TILE_DATE) < F.col("date")) & (F.col(TILE_DATE) >= F.date_sub("date", days))
 
 
-def features_as_of(tiles: DataFrame, asked: DataFrame, entity: str, declared: Declared) -> DataFrame:
-    """The rows of feature_table(entity, declared) for `asked`, and no others.
+def features_as_of(tiles: DataFrame, spine: DataFrame, entity: str, declared: Declared) -> DataFrame:
+    """The rows of feature_table(entity, declared) for `spine`, and no others.
 
     Args:
         tiles: day tiles, those of longest_window(declared) days before each day that is asked for among them.
-        asked: distinct {entity}_id and date.
+        spine: distinct {entity}_id and date.
     """
     key = f"{entity}_id"
     before = tiles.drop("month").withColumnRenamed("date", TILE_DATE)
     reached = _within(longest_window(declared))
     joined = (
-        asked.select(key, "date")
-        .alias("asked")
-        .join(before.alias("tile"), (F.col(f"asked.{key}") == F.col(f"tile.{key}")) & reached, "left")
+        spine.select(key, "date")
+        .alias("spine")
+        .join(before.alias("tile"), (F.col(f"spine.{key}") == F.col(f"tile.{key}")) & reached, "left")
     )
     joined = joined.drop(F.col(f"tile.{key}"))
     values = [value(f, JoinedPast(max(window), f.prefix)).alias(name) for name, (f, window) in windows_of(declared).items()]
-    found = joined.groupBy(key, "date").agg(F.first(F.lit(True)).alias("asked"), *values)
+    found = joined.groupBy(key, "date").agg(F.first(F.lit(True)).alias("any"), *values)
     return found.select(key, "date", month_of("date").alias("month"), *windows_of(declared), *ratios(declared))

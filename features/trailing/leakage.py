@@ -76,10 +76,10 @@ def _recounted(sample: DataFrame, events: DataFrame, items: DataFrame, entity: s
     columns = with_event_columns(copies, items, needed, config)
     if entity == "item":  # only now, as it was needed to find the item
         columns = columns.withColumn(key, row)
-    asked = rows.select(row.alias(key), F.col(_ROW_DATE).alias("date"), F.col(key).alias("asked"))
-    again = features_as_of(tiles_of(columns, (key, "date"), declared), asked, entity, declared)
-    found = again.join(F.broadcast(asked), [key, "date"]).select("asked", "date", *names)
-    return found.select(F.col("asked").alias(key), "date", *[F.col(name).alias(f"{name}_again") for name in names])
+    spine = rows.select(row.alias(key), F.col(_ROW_DATE).alias("date"), F.col(key).alias("own_key"))
+    again = features_as_of(tiles_of(columns, (key, "date"), declared), spine, entity, declared)
+    found = again.join(F.broadcast(spine), [key, "date"]).select("own_key", "date", *names)
+    return found.select(F.col("own_key").alias(key), "date", *[F.col(name).alias(f"{name}_again") for name in names])
 
 
 def _with_canaries(events: DataFrame, rows: DataFrame, key: str, reach: int, needed: set[str]) -> DataFrame:
@@ -108,8 +108,8 @@ def _differs(name: str, feature: Feature) -> Column:
         whole = feature.type == "string"
         stored, again = (stored, again) if whole else (F.to_json(stored), F.to_json(again))
         same = stored.eqNullSafe(again)
-    told = F.struct(F.lit(name).alias("column"), stored.cast("string").alias("stored"), again.cast("string").alias("again"))
-    return F.when(~same, told)
+    finding = F.struct(F.lit(name).alias("column"), stored.cast("string").alias("stored"), again.cast("string").alias("again"))
+    return F.when(~same, finding)
 
 
 @dataclass(frozen=True)

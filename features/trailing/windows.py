@@ -65,19 +65,19 @@ def every_key(tiles: DataFrame, entity: str, as_of: datetime.date) -> DataFrame:
     return tiles.select(f"{entity}_id").distinct().withColumn("date", F.lit(as_of))
 
 
-def trailing_features(tiles: DataFrame, asked: DataFrame, entity: str, declared: Declared) -> DataFrame:
-    """The rows of feature_table(entity, declared): every (key, date) of a tile, and every one of `asked`.
+def trailing_features(tiles: DataFrame, spine: DataFrame, entity: str, declared: Declared) -> DataFrame:
+    """The rows of feature_table(entity, declared): every (key, date) of a tile, and every one of `spine`.
 
     A row sees the tiles of the whole days before its date that `tiles` holds, so a caller that wants rows from a date
     on gives the tiles of longest_window(declared) days before it, too. One shuffle, by key.
 
     Args:
         tiles: day tiles.
-        asked: distinct {entity}_id and date; those that a tile has are not made twice.
+        spine: distinct {entity}_id and date; those that a tile has are not made twice.
     """
     key = f"{entity}_id"
     rows = tiles.drop("month").withColumn("is_tile", F.lit(True))
-    rows = rows.unionByName(asked.select(key, "date"), allowMissingColumns=True)
+    rows = rows.unionByName(spine.select(key, "date"), allowMissingColumns=True)
     values = [
         value(feature, TrailingPast(key, max(window), feature.prefix)).alias(name)
         for name, (feature, window) in windows_of(declared).items()

@@ -20,7 +20,7 @@ from features.cleaning.outliers import with_outliers
 from features.cleaning.quarantine import refuse_outside, with_date
 from features.schema import month_of
 from features.source.config import EventSource, FileSource
-from features.source.parsing import PLACE, parse_events, parsed_once, with_raw
+from features.source.parsing import SOURCE_ORDER, parse_events, parsed_once, with_raw
 from jobs.cleaning.statistics import Statistics
 from jobs.runtime.run import Run
 from jobs.runtime.sources import keys_not_found, read_raw
@@ -30,7 +30,7 @@ from jobs.runtime.sources import keys_not_found, read_raw
 class LabelledEvents:
     """Every raw event stands in one of the two frames, `refused` or `compared`; all of them in `checked`."""
 
-    places: DataFrame  # PLACE of each, told without parsing it
+    places: DataFrame  # SOURCE_ORDER of each, told without parsing it
     checked: DataFrame  # each row by itself
     refused: DataFrame  # of these, the ones that are refused
     compared: DataFrame  # the others, beside each other: repetitions, caps, outliers
@@ -84,12 +84,16 @@ def label_events(run: Run, entities: dict[str, DataFrame], statistics: Statistic
     compared = _compared(_narrow(checked.where(is_accepted()), source, clean, late), clean, checks, statistics)
     if late:
         compared = compared.persist(StorageLevel.MEMORY_AND_DISK)
-    return LabelledEvents(raw.select(*PLACE), checked, checked.where(~is_accepted()), compared, late)
+    return LabelledEvents(raw.select(*SOURCE_ORDER), checked, checked.where(~is_accepted()), compared, late)
 
 
 def places_of(run: Run, rows: dict[str, DataFrame]) -> dict[str, DataFrame]:
     """The sources whose positions must be counted: Parquet tells the number of a row."""
-    return {name: frame.select(*PLACE) for name, frame in rows.items() if getattr(run.config.source, name).format != "parquet"}
+    return {
+        name: frame.select(*SOURCE_ORDER)
+        for name, frame in rows.items()
+        if getattr(run.config.source, name).format != "parquet"
+    }
 
 
 def _event_checks(source: EventSource, clean: CleanConfig) -> list[Check]:

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.runtime.shipping import shipped, shipped_likeness
-from models.evaluation import NEVER, Judged, Requests, judge, judge_scores, metric_keys, popularity, user_sums
+from models.evaluation import NEVER, Judged, Requests, judge_scores, metric_keys, popularity, user_sums
 from models.inputs import FIRST
 from models.scoring.scorer import Scorer
 from models.signals.item_values import Past
@@ -23,10 +23,10 @@ from models.stream.columns import histories, matrix, ragged
 
 OURS, POPULARITY, RECENT, NEIGHBOURS, CHAIN = "lakeformer", "popularity", "recent_popularity", "item_knn", "markov_chain"
 _COLUMNS = {
-    "split": pa.string(), "user_id": pa.string(), "rank": pa.float64(), "item": pa.int32(), "place": pa.int32(),
+    "split": pa.string(), "user_id": pa.string(), "rank": pa.float64(), "item": pa.int32(), "best_rank": pa.int32(),
     "model": pa.string(), "masked": pa.bool_(), "error": pa.float64(),
 }  # fmt: skip
-_DDL = "split string, user_id string, rank double, item int, place int, model string, masked boolean, error double"
+_DDL = "split string, user_id string, rank double, item int, best_rank int, model string, masked boolean, error double"
 _SUMS = pa.schema([("metric", pa.string()), ("k", pa.int32()), ("sums", pa.list_(pa.float64()))])
 _KEYS = ("split", "model", "masked")
 
@@ -56,7 +56,7 @@ def judged(examples: DataFrame, model: str, counts: Mapping[str, np.ndarray], k:
     """Three kinds of rows, by (split, model, masked), of our model, of popularity in two ways, item_knn and markov_chain.
 
     Per target that counts: `user_id` and `rank` (0-based; infinity: not in the vocabulary; NaN: the target does not stand in
-    the history where it should). Per batch and item that reached a list of k: `item` and its best `place` (0-based). Per target
+    the history where it should). Per batch and item that reached a list of k: `item` and its `best_rank` (0-based). Per target
     with a value, of our model: `user_id` and `error`, of the z-score; of a model of likes 1 where it is wrong, else 0.
 
     Args:
@@ -87,17 +87,17 @@ def _judge_part(
     targets, weights = matrix(part["targets"]), matrix(part["weights"])
     past, target_at = ragged(part["history"]), ragged(part["target_at"])
     for block, states in scorer.states(rows, events):
-        within, place = np.nonzero(weights[block] > 0)
-        row, users = block[within], states[within, place]
-        at, found = _places_in_history(past, target_at, row, place, targets)
-        requests = Requests(users, targets[row, place], [past[r][:p] for r, p in zip(row, at, strict=True)])
-        last = last_items(rows["item_ids"], row, place)
+        within, position = np.nonzero(weights[block] > 0)
+        row, users = block[within], states[within, position]
+        at, found = _positions_in_history(past, target_at, row, position, targets)
+        requests = Requests(users, targets[row, position], [past[r][:p] for r, p in zip(row, at, strict=True)])
+        last = last_items(rows["item_ids"], row, position)
         for name, judgement in _judgements(requests, last, scorer, alike, counts, k).items():
             yield from _numbers(split, name, user_ids[row], found, judgement)
-        valued = (matrix(part["target_value_weights"])[row, place] > 0) & (requests.targets >= FIRST)
-        row, place = row[valued], place[valued]
-        pasts = [(rows["item_ids"][r, :p], rows["values"][r, :p]) for r, p in zip(row, place + 1, strict=True)]
-        actual = matrix(part["target_values"])[row, place]
+        valued = (matrix(part["target_value_weights"])[row, position] > 0) & (requests.targets >= FIRST)
+        row, position = row[valued], position[valued]
+        pasts = [(rows["item_ids"][r, :p], rows["values"][r, :p]) for r, p in zip(row, position + 1, strict=True)]
+        actual = matrix(part["target_values"])[row, position]
         errors = _value_errors(scorer, users[valued], requests.targets[valued], pasts, actual)
         yield _batch(split, OURS, False, user_id=user_ids[row], error=errors)
 
@@ -107,15 +107,13 @@ def _judgements(
 ) -> dict[str, Judged]:
     """By the name of each ranker. `last`: (n, events) the items before each request, as transitions read them."""
     items = len(scorer.items)
-    judgements = {name: judge(*popularity(requests, events), k) for name, events in counts.items()}
     rankers = {
+        **{name: popularity(len(requests.targets), events) for name, events in counts.items()},
         OURS: scorer.scores(requests.users, last),
         NEIGHBOURS: alike.neighbour_scores(requests.seen),
         CHAIN: scorer.exported.transitions.alone(last, items),
     }
-    for name, scores in rankers.items():
-        judgements[name] = judge_scores(scores, items, requests.targets, requests.seen, k)
-    return judgements
+    return {name: judge_scores(scores, items, requests.targets, requests.seen, k) for name, scores in rankers.items()}
 
 
 def _value_errors(
@@ -125,24 +123,24 @@ def _value_errors(
     return predicted - actual if like is None else (predicted > 0) != is_like(actual, like)
 
 
-def _places_in_history(
-    past: Sequence[np.ndarray], target_at: Sequence[np.ndarray], rows: np.ndarray, places: np.ndarray, targets: np.ndarray
+def _positions_in_history(
+    past: Sequence[np.ndarray], target_at: Sequence[np.ndarray], rows: np.ndarray, positions: np.ndarray, targets: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Each target's position in its user's history, and whether the history holds it there."""
     at, found = np.zeros(len(rows), np.int64), np.zeros(len(rows), bool)
-    for n, (row, place) in enumerate(zip(rows, places, strict=True)):
-        if place < len(target_at[row]):
-            at[n] = target_at[row][place]
-            found[n] = past[row][at[n]] == targets[row, place]
+    for n, (row, position) in enumerate(zip(rows, positions, strict=True)):
+        if position < len(target_at[row]):
+            at[n] = target_at[row][position]
+            found[n] = past[row][at[n]] == targets[row, position]
     return at, found
 
 
 def _numbers(split: str, model: str, user_ids: np.ndarray, found: np.ndarray, result: Judged) -> Iterator[pa.RecordBatch]:
     for masked in (False, True):
-        ranks, places = result.ranks[int(masked)], result.places[int(masked)]
-        items = np.flatnonzero(places < NEVER)
+        ranks, best = result.ranks[int(masked)], result.best_ranks[int(masked)]
+        items = np.flatnonzero(best < NEVER)
         yield _batch(split, model, masked, user_id=user_ids, rank=np.where(found, ranks, np.nan))
-        yield _batch(split, model, masked, item=items, place=places[items])
+        yield _batch(split, model, masked, item=items, best_rank=best[items])
 
 
 def _batch(split: str, model: str, masked: bool, **columns: np.ndarray) -> pa.RecordBatch:
@@ -190,5 +188,5 @@ def value_errors(judged: DataFrame) -> DataFrame:
 
 def items_in_lists(judged: DataFrame, cutoffs: Sequence[int]) -> DataFrame:
     """`split`, `model`, `masked`, and per cutoff a column named by it: how many items are in somebody's list of so many."""
-    best = judged.where("item IS NOT NULL").groupBy(*_KEYS, "item").agg(F.min("place").alias("place"))
-    return best.groupBy(*_KEYS).agg(*[F.count_if(F.col("place") < k).alias(str(k)) for k in cutoffs])
+    best = judged.where("item IS NOT NULL").groupBy(*_KEYS, "item").agg(F.min("best_rank").alias("best_rank"))
+    return best.groupBy(*_KEYS).agg(*[F.count_if(F.col("best_rank") < k).alias(str(k)) for k in cutoffs])

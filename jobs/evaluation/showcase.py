@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from jobs.runtime.run import Run
 from jobs.runtime.trained import Catalogue, Trained
 from models.evaluation import Requests, popularity
 from models.inputs import FIRST
-from models.ranking import top_k
+from models.ranking import best_items
 from models.scoring.scorer import Scorer
 from models.signals.transitions import last_items
 from models.stream.columns import histories, matrix, ragged
@@ -33,6 +33,25 @@ class Example:
     theirs: Sequence[str]
 
 
+@dataclass(frozen=True)
+class _Lists:
+    """An Example before its titles are known: item indices."""
+
+    user_id: str
+    last: np.ndarray
+    truth: np.ndarray
+    ours: np.ndarray
+    theirs: np.ndarray
+
+    def indices(self) -> Iterator[int]:
+        for of in (self.last, self.truth, self.ours, self.theirs):
+            yield from of.tolist()
+
+    def named(self, titles: Mapping[int, str]) -> Example:
+        last, truth, ours, theirs = ([titles[i] for i in of.tolist()] for of in (self.last, self.truth, self.ours, self.theirs))
+        return Example(self.user_id, last, truth, ours, theirs)
+
+
 def examples_of(run: Run, trained: Trained, listed: Catalogue, examples: DataFrame) -> list[Example]:
     """The newest request of `evaluation.report_users` users, the same in every run: those whose ids hash lowest."""
     has_test = not examples.where("split = 'test'").isEmpty()
@@ -41,32 +60,28 @@ def examples_of(run: Run, trained: Trained, listed: Catalogue, examples: DataFra
     rows = examples.where(counting).withColumn("newest", newest).where("newest = 1").orderBy(F.xxhash64("user_id"), "user_id")
     table = rows.limit(run.config.evaluation.report_users).toArrow()
     scorer = Scorer(trained.exported, listed.vectors)
-    found = [
-        _indices(row, scorer, listed) for n in range(len(table)) for row in table.slice(n, 1).combine_chunks().to_batches()
-    ]
-    titles = _titles(run, listed, (i for _, *lists in found for indices in lists for i in indices))
-    return [Example(user_id, *([titles[i] for i in indices] for indices in lists)) for user_id, *lists in found]
+    found = [_lists(row, scorer, listed) for row in table.combine_chunks().to_batches(max_chunksize=1)]
+    titles = _titles(run, listed, {index for lists in found for index in lists.indices()})
+    return [lists.named(titles) for lists in found]
 
 
-def _indices(row: pa.RecordBatch, scorer: Scorer, listed: Catalogue) -> tuple[str, list[int], list[int], list[int], list[int]]:
-    """User, and item indices of an Example's lists, from one row."""
-    place = int(np.flatnonzero(matrix(row["weights"])[0] > 0)[-1])
+def _lists(row: pa.RecordBatch, scorer: Scorer, listed: Catalogue) -> _Lists:
+    """An Example as item indices, from a batch of one row."""
+    position = int(np.flatnonzero(matrix(row["weights"])[0] > 0)[-1])
     _, states = next(scorer.states(histories(row), row["events"].to_numpy()))
     at = ragged(row["target_at"])[0]
-    seen = ragged(row["history"])[0][: at[place]]
-    request = Requests(states[:, place], matrix(row["targets"])[:, place], [seen])
-    last = last_items(matrix(row["item_ids"]), np.zeros(1, int), np.array([place]))
+    seen = ragged(row["history"])[0][: at[position]]
+    request = Requests(states[:, position], matrix(row["targets"])[:, position], [seen])
+    last = last_items(matrix(row["item_ids"]), np.zeros(1, int), np.array([position]))
     ours, _ = scorer.best_items(request.users, last, SHOWN, request.seen)
-    others, counts = popularity(request, listed.train_events)
-    theirs, _ = top_k(others.users, counts, SHOWN, request.seen)
-    lists = (seen[-SHOWN:], request.targets, ours[0][ours[0] >= FIRST], theirs[0][theirs[0] >= FIRST])
-    user_id = row["user_id"][0].as_py()
-    return user_id, *([int(i) for i in indices] for indices in lists)
+    theirs, _ = best_items(popularity(1, listed.train_events), len(listed.item_ids), SHOWN, request.seen)
+    listed_only = [found[0][found[0] >= FIRST] for found in (ours, theirs)]  # the rest is padding
+    return _Lists(row["user_id"][0].as_py(), seen[-SHOWN:], request.targets, *listed_only)
 
 
-def _titles(run: Run, listed: Catalogue, indices: Iterable[int]) -> dict[int, str]:
+def _titles(run: Run, listed: Catalogue, indices: Collection[int]) -> dict[int, str]:
     """Title of each index: the item's id where it has no title."""
-    ids = {i: listed.item_ids[i] for i in set(indices)}
+    ids = {i: listed.item_ids[i] for i in indices}
     rows = run.read("items").where(F.col("item_id").isin(*ids.values())).select("item_id", "title").collect()
     titles = {row["item_id"]: row["title"] for row in rows if row["title"]}
     return {i: titles.get(item_id) or item_id or "(not in the vocabulary)" for i, item_id in ids.items()}

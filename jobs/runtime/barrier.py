@@ -64,9 +64,9 @@ class _Task:
 
     def _named(self, line: str) -> dict[str, object]:
         """A worker's JSON line with the fields that all lines of the run carry."""
-        told = json.loads(line)
-        time = {"time": told.pop("time")} if "time" in told else {}  # first; a library's line may have none
-        return {**time, **self.fields, **told}
+        fields = json.loads(line)
+        time = {"time": fields.pop("time")} if "time" in fields else {}  # first; a library's line may have none
+        return {**time, **self.fields, **fields}
 
 
 def run_workers(spark: SparkSession, spec: str, workers: int, threads: int | None, fields: dict[str, object]) -> list[Ended]:
@@ -85,7 +85,7 @@ def run_workers(spark: SparkSession, spec: str, workers: int, threads: int | Non
             return stage.mapPartitions(_Task(spec, str(mark), threads, fields, relay.address)).collect()
     except Exception as error:
         text = str(getattr(error, "java_exception", error))
-        refusal = next((told for sign, told in _REFUSALS.items() if sign in text), None)
+        refusal = next((way_out for sign, way_out in _REFUSALS.items() if sign in text), None)
         if refusal is None:
             raise
         raise ConfigError(refusal.format(workers=workers)) from error

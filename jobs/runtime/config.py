@@ -1,4 +1,4 @@
-"""The scenario: one YAML file, checked whole before anything runs. The one place where the rooms' sections meet."""
+"""The scenario: one YAML file, checked whole before anything runs. The one place where the packages' sections meet."""
 
 from __future__ import annotations
 

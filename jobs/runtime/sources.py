@@ -108,7 +108,7 @@ def _read_csv_group(spark: SparkSession, source: FileSource, header: tuple[str, 
     )
     rows = reader.schema(_text_schema([*columns, _CORRUPT])).csv([_literal(p) for p in paths])
     fields = [F.col(c).alias(name) for c, name in zip(columns, header, strict=True)]
-    return rows.select(*_place(spark, source), *_content(F.col(_CORRUPT), F.col(_CORRUPT).isNotNull(), F.struct(*fields)))
+    return rows.select(*_position(spark, source), *_content(F.col(_CORRUPT), F.col(_CORRUPT).isNotNull(), F.struct(*fields)))
 
 
 def keys_not_found(spark: SparkSession, source: FileSource, start: Day, end: Day) -> dict[str, list[str]]:
@@ -130,11 +130,11 @@ def _read_json(spark: SparkSession, source: FileSource, start: Day, end: Day) ->
     schema = _text_schema([*mapped_columns(source), _CORRUPT])
     options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
     lines = spark.read.text(paths).select(
-        *_place(spark, source), "value", F.from_json("value", schema, options).alias("fields")
+        *_position(spark, source), "value", F.from_json("value", schema, options).alias("fields")
     )
     rows = lines.where(F.trim("value") != "")  # as in CSV, an empty line is no row
     corrupt = F.col(f"fields.{_CORRUPT}").isNotNull()
-    return rows.select(*_PLACE, *_content(F.col("value"), corrupt, F.col("fields").dropFields(_CORRUPT)))
+    return rows.select(*_POSITION, *_content(F.col("value"), corrupt, F.col("fields").dropFields(_CORRUPT)))
 
 
 def _read_json_map(spark: SparkSession, name: str, source: FileSource, start: Day, end: Day) -> DataFrame:
@@ -143,7 +143,7 @@ def _read_json_map(spark: SparkSession, name: str, source: FileSource, start: Da
     _check_columns(name, source, files[0][0], ("key", "value"))
     whole = spark.read.text([_literal(path) for path, _, _ in files], wholetext=True)
     pairs = F.from_json("value", "map<string,string>").alias("pairs")
-    entries = whole.select(*_place(spark, source, F.lit(0).cast("bigint")), F.col("value").alias("text"), pairs)
+    entries = whole.select(*_position(spark, source, F.lit(0).cast("bigint")), F.col("value").alias("text"), pairs)
     rows = entries.select("*", F.posexplode_outer("pairs").alias("at", "key", "value"))
     rows = rows.where("at IS NOT NULL OR pairs IS NULL")  # an empty object has no row
     broken, line = F.col("pairs").isNull(), F.when(F.col("pairs").isNull(), F.col("text"))
@@ -162,7 +162,7 @@ def _read_typed(spark: SparkSession, name: str, source: FileSource, start: Day, 
     _check_columns(name, source, source.path, rows.columns)
     nothing = F.lit(None).cast("string")
     fields = F.struct(*[F.col(quoted(c)) for c in rows.columns])
-    return rows.select(*_place(spark, source, row), *_content(nothing, F.lit(False), fields))
+    return rows.select(*_position(spark, source, row), *_content(nothing, F.lit(False), fields))
 
 
 def _parquet(spark: SparkSession, source: FileSource, paths: list[str]) -> DataFrame:
@@ -171,16 +171,16 @@ def _parquet(spark: SparkSession, source: FileSource, paths: list[str]) -> DataF
     except AnalysisException as error:
         if error.getCondition() != "PARQUET_TYPE_ILLEGAL":
             raise
-        told = str(error).split("SQLSTATE", maxsplit=1)[0].strip()
+        message = str(error).split("SQLSTATE", maxsplit=1)[0].strip()
         raise ContractError(
-            f"{source.path}: must hold types that Spark reads; timestamps in micro- or milliseconds, not nanoseconds. {told}"
+            f"{source.path}: must hold types that Spark reads; timestamps in micro- or milliseconds, not nanoseconds. {message}"
         ) from error
 
 
-_PLACE = ("file", "block", "row", "file_day")
+_POSITION = ("file", "block", "row", "file_day")
 
 
-def _place(spark: SparkSession, source: FileSource, row: Column | None = None) -> list[Column]:
+def _position(spark: SparkSession, source: FileSource, row: Column | None = None) -> list[Column]:
     """Where a row stands. Rows of a block are read in order by one task, so that Spark's increasing ids number them."""
     path = F.col("_metadata.file_path")
     folder = rf"^\w[\w+.-]*:(//[^/]*)?{re.escape(common_folder(spark, source.path))}/"  # after file: or s3a://bucket

@@ -9,7 +9,7 @@ from models.inputs import GAP_BUCKETS, Sizes
 from models.network.bias import RelativeBias, elapsed
 from models.network.blocks import EncoderBlock
 from models.network.fusion import Fusion
-from models.network.layers import QUIET, Composite, Dropout, Positions, dense, derive, embedding, norm
+from models.network.layers import INIT_STDDEV, Composite, Dropout, Positions, dense, derive, embedding, norm
 from models.network.trace import Trace, under
 
 
@@ -22,7 +22,7 @@ class EventEmbedding(Composite):
         self.scale = config.dim**0.5
         self.types = embedding(sizes.event_types, config.dim, own, "types")
         self.gaps = embedding(GAP_BUCKETS, config.dim, own, "gaps")
-        self.values = dense(config.dim, own, "values", QUIET, use_bias=False)  # no value is 0, and adds nothing
+        self.values = dense(config.dim, own, "values", INIT_STDDEV, use_bias=False)  # no value is 0, and adds nothing
         self.fusion = Fusion(config.gates, 4, own)
         self.positions = Positions(config, sizes.max_length, own)
         self.dropout = Dropout(config.dropout, own)

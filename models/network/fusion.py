@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import keras
 import tensorflow as tf
 
-from models.network.layers import QUIET, Composite, dense, derive
+from models.network.layers import INIT_STDDEV, Composite, dense, derive
 from models.network.trace import Trace
 
 LARGEST = 20.0  # z-scores: one wrong price must neither outweigh all else in a loss nor lead everyone's recommendations
@@ -54,7 +54,7 @@ class GatedNumbers(Composite):
         super().__init__(name=name)
         own = derive(seed, name)
         self.gates = _gate_dense(numbers, own) if gated else None
-        self.projection = dense(dim, own, "projection", QUIET, use_bias=use_bias)
+        self.projection = dense(dim, own, "projection", INIT_STDDEV, use_bias=use_bias)
 
     def call(self, numbers: tf.Tensor, trace: Trace | None = None) -> tf.Tensor:
         """(n, numbers) float32, 0 where unknown, to (n, dim). Numbers beyond LARGEST count as it does."""

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from models.config import ModelConfig
 
-QUIET = 0.02  # initial spread of embeddings and of what is added to them: heard once it helps
+INIT_STDDEV = 0.02  # of embeddings and of what is added to them: small, so that each grows as far as it helps
 EPSILON = 1e-6
 
 
@@ -36,7 +36,7 @@ def dense(units: int, seed: int, name: str, stddev: float | None = None, **optio
     return keras.layers.Dense(units, kernel_initializer=initial, name=name, **options)
 
 
-def embedding(rows: int, dim: int, seed: int, name: str, stddev: float = QUIET) -> keras.layers.Embedding:
+def embedding(rows: int, dim: int, seed: int, name: str, stddev: float = INIT_STDDEV) -> keras.layers.Embedding:
     """An Embedding layer with a derived seed, normal with `stddev`."""
     initial = keras.initializers.RandomNormal(stddev=stddev, seed=derive(seed, name))
     return keras.layers.Embedding(rows, dim, embeddings_initializer=initial, name=name)
@@ -89,27 +89,29 @@ def sine_positions(length: int | tf.Tensor, dim: int) -> tf.Tensor:
 
 
 class Positions(Composite):
-    """What is added to each event for its place: sines of a learned loudness, a learned vector, or nothing.
+    """What is added to each event for its position: sines of a learned scale, a learned vector, or nothing.
 
-    Items start quiet, and places no louder: sines of their whole length would drown them.
+    Embeddings start small, and sines as small: of unit length they would dominate them.
 
-    Reference: Li et al. 2019, section 3.2, https://arxiv.org/abs/1809.08895, for the loudness
+    Reference: Li et al. 2019, section 3.2, https://arxiv.org/abs/1809.08895, for the scale
     """
 
     def __init__(self, config: ModelConfig, max_length: int, seed: int, name: str = "positions") -> None:
         super().__init__(name=name)
-        own, scale = derive(seed, name), QUIET * config.dim**0.5  # events are scaled by sqrt(dim)
-        self.places = embedding(max_length, config.dim, own, "places", stddev=scale) if config.positions == "learned" else None
-        start = keras.initializers.Constant(scale)
-        self.loudness = self.add_weight(shape=(), initializer=start, name="loudness") if config.positions == "sine" else None
+        own, scale = derive(seed, name), INIT_STDDEV * config.dim**0.5  # events are scaled by sqrt(dim)
+        self.table = self.scale = None
+        if config.positions == "learned":
+            self.table = embedding(max_length, config.dim, own, "table", stddev=scale)
+        elif config.positions == "sine":
+            self.scale = self.add_weight(shape=(), initializer=keras.initializers.Constant(scale), name="position_scale")
 
     def call(self, events: tf.Tensor) -> tf.Tensor:
-        """(batch, length, dim), length at most max_length, to the same with places added."""
+        """(batch, length, dim), length at most max_length, to the same with positions added."""
         length = tf.shape(events)[1]
-        if self.places is not None:
-            return events + self.places(tf.range(length))
-        if self.loudness is not None:
-            return events + self.loudness * tf.cast(sine_positions(length, events.shape[-1]), events.dtype)
+        if self.table is not None:
+            return events + self.table(tf.range(length))
+        if self.scale is not None:
+            return events + self.scale * tf.cast(sine_positions(length, events.shape[-1]), events.dtype)
         return events
 
 

@@ -16,7 +16,7 @@ from models.network.objective import Objective
 from models.network.rating_head import RatingHead
 from models.network.trace import Trace
 
-WHOLE = Objective(LossConfig())
+FULL_SOFTMAX = Objective(LossConfig())
 
 
 class Recommender(keras.layers.Layer):
@@ -76,7 +76,7 @@ class Recommender(keras.layers.Layer):
         batch: dict[str, tf.Tensor],
         content: ItemContent,
         seed: tf.Tensor | None,
-        objective: Objective = WHOLE,
+        objective: Objective = FULL_SOFTMAX,
     ) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
         """Each loss as its weighted sum and the sum of its weights, both () float32.
 

@@ -84,7 +84,7 @@ class Scorer:
             wanted = items[block]
             users = np.repeat(vectors[block], wanted.shape[1], axis=0)  # (rows * k, dim)
             head[block] = self.exported.values(users, self.items[wanted.ravel()]).reshape(wanted.shape)
-        return self.exported.item_values.told(head, pasts, items)
+        return self.exported.item_values.predict(head, pasts, items)
 
     def best_items(
         self, vectors: np.ndarray, last: np.ndarray, k: int, seen: Sequence[np.ndarray]

@@ -1,8 +1,8 @@
 """Opinions of a value, weighed against each other on values that none of them has seen.
 
-A value is told as `a * head + b * biases + c * neighbours + d`: a least squares fit of what it is, or a logistic one of whether
-it is liked. The fit starts from the head alone, and is drawn to it as by PRIOR values more, so that a few values of validation
-do not turn the model over.
+A value is predicted as `a * head + b * biases + c * neighbours + d`: a least squares fit of what it is, or a logistic one of
+whether it is liked. The fit is regularised towards the head alone with the weight of PRIOR values, so that a few values of
+validation do not turn the model over.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ HEAD_ALONE: Weights = (1.0, 0.0, 0.0, 0.0)
 PRIOR = 10.0
 STEPS = 20  # of Newton's method, which has arrived long before; all workers make as many
 _N = len(HEAD_ALONE)
-TERMS = 1 + _N + _N * _N + 1  # of Told.terms
+TERMS = 1 + _N + _N * _N + 1  # of Predictions.terms
 
 
 def blended(head: np.ndarray, near: np.ndarray, weights: Weights) -> np.ndarray:
@@ -29,8 +29,8 @@ def blended(head: np.ndarray, near: np.ndarray, weights: Weights) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Told:
-    """Values and what was told of them.
+class Predictions:
+    """Values, and what the opinions say of them.
 
     head     (n,) z-scores, or logits of a model of likes
     near     (n, 2) biases and neighbours, z-scores, as of ItemValues.opinions
@@ -45,16 +45,16 @@ class Told:
 
     def terms(self, weights: np.ndarray, like_score: float | None) -> np.ndarray:
         """Loss under weights (4,), its gradient (4,) and its second derivatives (16,), summed, and what the values count for:
-        (TERMS,) float64, which add up over workers. `like_score` is None where values are told as z-scores."""
+        (TERMS,) float64, which add up over workers. `like_score` is None where values are predicted as z-scores."""
         opinions = np.column_stack([self.head, self.near, np.ones(len(self.head))]).astype(np.float64)  # (n, 4)
-        told = opinions @ weights
+        predicted = opinions @ weights
         if like_score is None:
-            error = told - self.actual
-            loss, slope, curve = error**2, 2 * error, np.full(len(told), 2.0)
+            error = predicted - self.actual
+            loss, slope, curve = error**2, 2 * error, np.full(len(predicted), 2.0)
         else:
             liked = is_like(self.actual, like_score)
-            chance = 1 / (1 + np.exp(-told))
-            loss, slope, curve = np.logaddexp(0, told) - liked * told, chance - liked, chance * (1 - chance)
+            chance = 1 / (1 + np.exp(-predicted))
+            loss, slope, curve = np.logaddexp(0, predicted) - liked * predicted, chance - liked, chance * (1 - chance)
         gradient, curvature = opinions.T @ (self.weights * slope), (opinions.T * (self.weights * curve)) @ opinions
         return np.concatenate([[self.weights @ loss], gradient, curvature.ravel(), [self.weights.sum()]])
 
@@ -63,7 +63,7 @@ def fit(terms: Callable[[np.ndarray], np.ndarray]) -> tuple[Weights, float, floa
     """Weights, the loss of all values under them, and what the values count for.
 
     Args:
-        terms: as of Told.terms, over all values, by weights.
+        terms: as of Predictions.terms, over all values, by weights.
     """
     start = np.array(HEAD_ALONE)
     weights, steps = start, []

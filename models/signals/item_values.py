@@ -92,7 +92,7 @@ class ItemValues:
             row[:] = self.opinions(*past, wanted)
         return found
 
-    def told(self, head: np.ndarray, pasts: Sequence[Past], items: np.ndarray) -> np.ndarray:
+    def predict(self, head: np.ndarray, pasts: Sequence[Past], items: np.ndarray) -> np.ndarray:
         """The values that n users would give k items each, (n, k) float32: z-scores, or logits of a model of likes.
 
         Args:

@@ -99,14 +99,14 @@ class Transitions:
         return lambda users: self.chances(last[users], items)
 
 
-def last_items(item_ids: np.ndarray, rows: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """The items of the last events up to a place, (n, LAST) int32, the newest first; PADDING where there are fewer.
+def last_items(item_ids: np.ndarray, rows: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """The items of the last events up to a position, (n, LAST) int32, the newest first; PADDING where there are fewer.
 
     Args:
         item_ids: (batch, length), the oldest first.
-        rows, places: (n,) int, of each of the n requests.
+        rows, positions: (n,) int, of each of the n requests.
     """
-    at = places[:, None] - np.arange(LAST)  # (n, LAST)
+    at = positions[:, None] - np.arange(LAST)  # (n, LAST)
     return np.where(at >= 0, item_ids[rows[:, None], np.maximum(at, 0)], PADDING).astype(np.int32)
 
 

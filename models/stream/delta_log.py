@@ -31,14 +31,15 @@ WAYS_OUT = {
 class TableFile:
     """A Parquet file of a table version.
 
-    `partitions` holds the values of the partition columns, as text. `first` is the least example_id in the file, empty where
-    the log does not know: names of files are random, so it is this that puts the files of two builds in the same order.
+    `partitions` holds the values of the partition columns, as text. `first_example` is the least example_id in the file,
+    empty where the log does not know: names of files are random, so it is this that puts the files of two builds in the same
+    order.
     """
 
     uri: str
     rows: int
     partitions: Mapping[str, str]
-    first: str = ""
+    first_example: str = ""
 
 
 def table_files(path: str, version: int) -> tuple[TableFile, ...]:
@@ -61,12 +62,12 @@ def table_files(path: str, version: int) -> tuple[TableFile, ...]:
         name = uri if "://" in uri else unquote(uri)  # delta-rs also escapes paths, which are no addresses
         rows = _rows(path, version, name, action.get("num_records"))
         files.append(TableFile(name, rows, partitions, action.get("min.example_id") or ""))
-    return tuple(sorted(files, key=place))
+    return tuple(sorted(files, key=file_order))
 
 
-def place(file: TableFile) -> tuple[str, str]:
+def file_order(file: TableFile) -> tuple[str, str]:
     """Sorts files alike in every build of the same table."""
-    return file.first, file.uri
+    return file.first_example, file.uri
 
 
 def training_files(path: str, version: int) -> tuple[TableFile, ...]:
@@ -103,8 +104,8 @@ def _refuse_unreadable(path: str, version: int, table: DeltaTable) -> None:
     if table.metadata().configuration.get("delta.columnMapping.mode", "none") != "none":
         features.add("columnMapping")  # tables of reader version 2 name it here alone
     if features:
-        told = "; ".join(f"{f}: {WAYS_OUT.get(f, 'the stream does not know it')}" for f in sorted(features))
-        raise StreamError(f"{path}: version {version} uses table features that cannot be streamed exactly. {told}.")
+        problems = "; ".join(f"{f}: {WAYS_OUT.get(f, 'the stream does not know it')}" for f in sorted(features))
+        raise StreamError(f"{path}: version {version} uses table features that cannot be streamed exactly. {problems}.")
 
 
 def _rows(path: str, version: int, uri: str, logged: int | None) -> int:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.errors import StreamError
-from models.stream.delta_log import TableFile, place
+from models.stream.delta_log import TableFile, file_order
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _buckets(files: Iterable[TableFile]) -> dict[int, list[TableFile]]:
             raise StreamError(f"{file.uri}: the table must be partitioned by length. Partitions: {sorted(file.partitions)}.")
         if file.rows:
             buckets[int(file.partitions["length"])].append(file)
-    return {length: sorted(bucket, key=place) for length, bucket in buckets.items()}
+    return {length: sorted(bucket, key=file_order) for length, bucket in buckets.items()}
 
 
 def _cut(files: list[TableFile], lanes: int) -> tuple[tuple[Part, ...], ...]:

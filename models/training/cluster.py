@@ -18,8 +18,8 @@ class Cluster:
     """
 
     def __init__(self, timeout_seconds: float) -> None:
-        here = place()
-        self.index, self.workers = here.index, here.workers
+        task = worker_task()
+        self.index, self.workers = task.index, task.workers
         self._timeout = timeout_seconds
         self.sum = self._reduction()
 
@@ -50,7 +50,7 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class Place:
+class WorkerTask:
     """Where a worker stands: its index among all of so many workers, and among those of its machine."""
 
     index: int
@@ -58,7 +58,7 @@ class Place:
     on_machine: int
 
 
-def place() -> Place:
+def worker_task() -> WorkerTask:
     """Of this worker, as TF_CONFIG says.
 
     Raises:
@@ -66,7 +66,7 @@ def place() -> Place:
     """
     text = os.environ.get("TF_CONFIG", "")
     if not text:
-        return Place(0, 1, 0)
+        return WorkerTask(0, 1, 0)
     try:
         config = json.loads(text)
         addresses, index = config["cluster"]["worker"], int(config["task"]["index"])
@@ -75,4 +75,4 @@ def place() -> Place:
     if not 0 <= index < len(addresses) or set(config["cluster"]) != {"worker"}:
         raise ValueError(f"TF_CONFIG must name workers only, and task.index must be one of them. Received {text!r}.")
     machines = [address.rpartition(":")[0] for address in addresses]
-    return Place(index, len(addresses), machines[:index].count(machines[index]))
+    return WorkerTask(index, len(addresses), machines[:index].count(machines[index]))

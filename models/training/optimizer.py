@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from models.config import TrainingConfig
 
-NOT_DECAYED = re.compile("bias|gamma|beta|loudness")  # names of weights that weight decay leaves alone
+NOT_DECAYED = re.compile("bias|gamma|beta|position_scale")  # names of weights that weight decay leaves alone
 
 
 def learning_rate(config: TrainingConfig, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:

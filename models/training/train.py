@@ -298,7 +298,7 @@ class TrainingRun:
             "seed": self._spec.training.seed,
             "steps": steps,
             "like_score": self._spec.like_score,
-            "tells_values": self._spec.training.loss.value > 0,
+            "predicts_values": self._spec.training.loss.value > 0,
         }
         whole = Recommender(self._spec.model, self._spec.sizes)  # executors compute in float32, whatever training did
         assign(whole.trainable_variables, self._best)

@@ -17,7 +17,7 @@ from models.inputs import FIRST, ItemContent
 from models.network.objective import Objective
 from models.network.transformer import Recommender
 from models.ranking import hit_rate, ndcg, products, ranks
-from models.signals.blend import TERMS, Told, fit
+from models.signals.blend import TERMS, Predictions, fit
 from models.signals.item_values import ItemValues
 from models.signals.transitions import FADINGS, WEIGHTS, Transitions, last_items
 from models.stream.batches import Prefetched, lane_batches
@@ -106,14 +106,14 @@ class Validation:
         """The item values with the weights that tell the values of the split best beside the model as it is, and the mean loss
         of values then; as they are and no metrics where there are none."""
         lanes, like_score = self._cluster.lanes(self._plan.lanes), self._objective.like_score
-        parts: dict[int, list[Told]] = {lane: [] for lane in lanes}
+        parts: dict[int, list[Predictions]] = {lane: [] for lane in lanes}
         for lane, batch, vectors in self._batches(watchdog):
-            parts[lane].append(self._told(batch, vectors, item_values))
+            parts[lane].append(self._predictions(batch, vectors, item_values))
 
         def terms(weights: np.ndarray) -> np.ndarray:
             sums = np.zeros((self._plan.lanes, TERMS))
-            for lane, told in parts.items():
-                sums[lane] = sum(part.terms(weights, like_score) for part in told)
+            for lane, predictions in parts.items():
+                sums[lane] = sum(part.terms(weights, like_score) for part in predictions)
             return self._cluster.sum(tf.constant(sums)).numpy().sum(axis=0)
 
         weights, loss, values = fit(terms)
@@ -149,10 +149,10 @@ class Validation:
     def _judge(
         self, batch: Batch, vectors: tf.Tensor, choices: Sequence[Transitions | None], most: int, watchdog: Watchdog
     ) -> np.ndarray:
-        row, place = (at[:most] for at in np.nonzero(batch["weights"] > 0))  # n of them
-        states = self._states_at(batch, vectors, row, place)
-        targets, last = batch["targets"][row, place], last_items(batch["item_ids"], row, place)
-        until = place * 0 if self._rank_seen else place + 1
+        row, position = (at[:most] for at in np.nonzero(batch["weights"] > 0))  # n of them
+        states = self._states_at(batch, vectors, row, position)
+        targets, last = batch["targets"][row, position], last_items(batch["item_ids"], row, position)
+        until = position * 0 if self._rank_seen else position + 1
         seen = [batch["item_ids"][r, :p] for r, p in zip(row, until, strict=True)]
         scores, total = products(states, vectors.numpy()), np.zeros((len(choices), 5))
         rows = max(CHUNK_SCORES // len(vectors), 1)
@@ -163,7 +163,7 @@ class Validation:
                 _, masked = ranks(found, targets[part], seen[part])
                 sums[:3] += [ndcg(masked, CUTOFF).sum(), hit_rate(masked, CUTOFF).sum(), len(masked)]
             watchdog.beat(f"validation, targets from {start} on")
-        total[:, 3:] = self._value_sums(states, vectors, *[batch[name][row, place] for name in _VALUED])
+        total[:, 3:] = self._value_sums(states, vectors, *[batch[name][row, position] for name in _VALUED])
         return total
 
     def _value_sums(
@@ -176,16 +176,16 @@ class Validation:
         loss = self._objective.value(predicted, tf.constant(actual[valued]), tf.constant(weights[valued]))
         return float(loss), float(weights[valued].sum())
 
-    def _told(self, batch: Batch, vectors: tf.Tensor, item_values: ItemValues) -> Told:
-        row, place = np.nonzero((batch["target_value_weights"] > 0) & (batch["targets"] >= FIRST))
-        targets, actual, weights = (batch[name][row, place] for name in _VALUED)
-        head = self._model.values(self._states_at(batch, vectors, row, place), tf.gather(vectors, targets)).numpy()
-        pasts = [(batch["item_ids"][r, :p], batch["values"][r, :p]) for r, p in zip(row, place + 1, strict=True)]
-        return Told(head, item_values.opinions_of_users(pasts, targets[:, None])[:, 0], actual, weights)
+    def _predictions(self, batch: Batch, vectors: tf.Tensor, item_values: ItemValues) -> Predictions:
+        row, position = np.nonzero((batch["target_value_weights"] > 0) & (batch["targets"] >= FIRST))
+        targets, actual, weights = (batch[name][row, position] for name in _VALUED)
+        head = self._model.values(self._states_at(batch, vectors, row, position), tf.gather(vectors, targets)).numpy()
+        pasts = [(batch["item_ids"][r, :p], batch["values"][r, :p]) for r, p in zip(row, position + 1, strict=True)]
+        return Predictions(head, item_values.opinions_of_users(pasts, targets[:, None])[:, 0], actual, weights)
 
-    def _states_at(self, batch: Batch, vectors: tf.Tensor, row: np.ndarray, place: np.ndarray) -> np.ndarray:
+    def _states_at(self, batch: Batch, vectors: tf.Tensor, row: np.ndarray, position: np.ndarray) -> np.ndarray:
         """The users' vectors at places of rows, (n, dim)."""
-        return self._states({k: tf.constant(v) for k, v in batch.items()}, vectors).numpy()[row, place]
+        return self._states({k: tf.constant(v) for k, v in batch.items()}, vectors).numpy()[row, position]
 
 
 def _with_each(scores: np.ndarray, choices: Sequence[Transitions | None], last: np.ndarray) -> Iterator[np.ndarray]:

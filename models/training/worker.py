@@ -28,7 +28,7 @@ from models.training.spec import TrainSpec
 from models.training.watchdog import Watchdog, end_with_parent
 
 if TYPE_CHECKING:  # it imports TensorFlow, before which the environment must be set
-    from models.training.cluster import Place
+    from models.training.cluster import WorkerTask
 
 LAST_WORDS_SECONDS = 5.0  # in which a worker that is ended must have said why
 
@@ -53,26 +53,26 @@ def run(spec: TrainSpec, port_fd: int | None = None) -> int:
     _set_environment(spec)
     import tensorflow as tf  # noqa: PLC0415  # the environment must be set before
 
-    from models.training.cluster import Cluster, place  # noqa: PLC0415
+    from models.training.cluster import Cluster, worker_task  # noqa: PLC0415
     from models.training.train import train  # noqa: PLC0415
 
     try:
-        here = place()
+        task = worker_task()
     except ValueError as error:
         return _failed(str(error), 2)
-    configure(spec, here.on_machine)
-    with Watchdog(spec.training.step_timeout_seconds, lambda doing: _end(spec, here.index, doing)) as watchdog:
+    configure(spec, task.on_machine)
+    with Watchdog(spec.training.step_timeout_seconds, lambda doing: _end(spec, task.index, doing)) as watchdog:
         try:
             if port_fd is not None:
                 os.close(port_fd)
-            with _progress(here.index) as progress:
-                trained = train(spec, Cluster(spec.training.step_timeout_seconds), watchdog, _logger(here.index), progress)
+            with _progress(task.index) as progress:
+                trained = train(spec, Cluster(spec.training.step_timeout_seconds), watchdog, _logger(task.index), progress)
         except tf.errors.OpError as error:
-            return _operation_failed(error, here)
+            return _operation_failed(error, task)
         except Exception as error:
             traceback.print_exc()
-            return _failed(f"worker {here.index} of {here.workers}: {error}", getattr(error, "exit_code", 1))
-    if here.index == 0:
+            return _failed(f"worker {task.index} of {task.workers}: {error}", getattr(error, "exit_code", 1))
+    if task.index == 0:
         sys.stdout.write(json.dumps(dataclasses.asdict(trained)) + "\n")
         sys.stdout.flush()
     return 0
@@ -103,15 +103,15 @@ def configure(spec: TrainSpec, on_machine: int) -> None:
     tf.config.experimental.enable_op_determinism()
 
 
-def _operation_failed(error: Exception, here: Place) -> int:
+def _operation_failed(error: Exception, task: WorkerTask) -> int:
     """What a collective raises when a peer is gone is worth a retry; anything else is a defect."""
     import tensorflow as tf  # noqa: PLC0415
 
     kind, gone = type(error).__name__, (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
-    if here.workers > 1 and isinstance(error, (*gone, tf.errors.DeadlineExceededError)):
-        return _failed(f"worker {here.index} of {here.workers}: another worker is gone ({kind}).", WorkerError.exit_code)
+    if task.workers > 1 and isinstance(error, (*gone, tf.errors.DeadlineExceededError)):
+        return _failed(f"worker {task.index} of {task.workers}: another worker is gone ({kind}).", WorkerError.exit_code)
     traceback.print_exception(error)
-    return _failed(f"worker {here.index} of {here.workers}: {kind}: {' '.join(str(error).split())[:500]}", 1)
+    return _failed(f"worker {task.index} of {task.workers}: {kind}: {' '.join(str(error).split())[:500]}", 1)
 
 
 def _end(spec: TrainSpec, index: int, doing: str) -> None:

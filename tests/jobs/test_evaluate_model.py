@@ -19,7 +19,7 @@ from models.network.transformer import Recommender
 from tests.contents import contents, differences
 from tests.jobs import tiny_warehouse as tw
 from tests.jobs.tiny_warehouse import Tiny
-from tests.models.examples import told_by_loop
+from tests.models.examples import predicted_by_loop
 
 ITEMS = [f"i{n}" for n in range(8)]
 WALKS = {
@@ -118,16 +118,16 @@ def test_values_are_compared_with_what_rating_head_and_neighbours_say(made: tupl
     tiny, model = tw.copy(made[0], tmp_path), made[1]
     rows, errors = [row.asDict(recursive=True) for row in tiny.table("sequences").collect()], []
     for n, row in enumerate(rows):
-        place = row["weights"].index(1.0)
-        row["target_values"][place], row["target_value_weights"][place] = n / 4 - 1, float(row["user_id"] != "u4")
-        row["values"] = [(n + at) / 5 - 1 for at in range(place + 1)] + [0.0] * (row["length"] - place - 1)
+        position = row["weights"].index(1.0)
+        row["target_values"][position], row["target_value_weights"][position] = n / 4 - 1, float(row["user_id"] != "u4")
+        row["values"] = [(n + at) / 5 - 1 for at in range(position + 1)] + [0.0] * (row["length"] - position - 1)
         arrays = {i.name: np.array([row[i.name]], i.dtype) for i in HISTORY}
         states, vectors = tw.states_of(model, tiny, arrays)
-        predicted = model.values(states[:, place], vectors[[row["targets"][place]]]).numpy()[0]
-        if row["split"] == "test" and row["user_id"] != "u4" and row["targets"][place] != UNKNOWN:
+        predicted = model.values(states[:, position], vectors[[row["targets"][position]]]).numpy()[0]
+        if row["split"] == "test" and row["user_id"] != "u4" and row["targets"][position] != UNKNOWN:
             past = list(zip(row["item_ids"], row["values"], strict=True))
-            told = told_by_loop(tw.values_of(len(vectors)), predicted, past, row["targets"][place])
-            errors.append(told - (n / 4 - 1))
+            value = predicted_by_loop(tw.values_of(len(vectors)), predicted, past, row["targets"][position])
+            errors.append(value - (n / 4 - 1))
     tiny.write("sequences", rows)
     fitted = {"owner": "sequences", "column": "value", "group": "", "label": None, "fitted_until": tw.DAY0}
     score = [fitted | {"statistic": s, "number": n} for s, n in (("mean", 3.5), ("std", 1.5))]
@@ -242,8 +242,8 @@ def test_a_model_is_not_judged_by_what_another_split_let_it_learn(
 ) -> None:
     _with_config(tiny, *then)
     assert evaluate_model.main(["--config", tiny.conf, *now]) == 3
-    told = capsys.readouterr().err
-    assert "models: m1 must not be judged by what it has learned from. It was trained with sequences.split=" in told
+    value = capsys.readouterr().err
+    assert "models: m1 must not be judged by what it has learned from. It was trained with sequences.split=" in value
     assert not Path(tiny.path("metrics")).exists()
 
 

@@ -78,7 +78,7 @@ def test_drift_beyond_a_threshold_ends_with_3_and_is_told_by_feature_statistic_a
     assert "psi" not in {r["statistic"] for r in house.table("feature_statistics").collect()}
     assert "drift_of_few_rows" in capfd.readouterr().err
     assert main(_conf(house, drift=rule | {"min_rows": 8})) == 3
-    assert "must not drift so far from 2020-01 (features.drift). Received" in (told := capfd.readouterr().err)
+    assert "must not drift so far from 2020-01 (features.drift, fail). Received" in (told := capfd.readouterr().err)
     assert "user_features.events_count_3d psi" in told
     assert {r["statistic"] for r in house.table("feature_statistics").collect()} >= {"psi", "ks", "new_labels"}
     assert main(_conf(house, drift={"reference": "2019-05"})) == 3

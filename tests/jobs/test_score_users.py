@@ -19,7 +19,7 @@ from models.network.transformer import Recommender
 from tests.contents import contents, differences
 from tests.jobs import tiny_warehouse as tw
 from tests.jobs.tiny_warehouse import Tiny
-from tests.models.examples import told_by_loop
+from tests.models.examples import predicted_by_loop
 
 AS_OF = datetime.date(2026, 3, 9)  # the day after the last event
 ITEMS = [f"i{n}" for n in range(8)]
@@ -137,7 +137,7 @@ def test_a_recommendation_says_what_the_user_would_give_the_item(scored: Tiny, u
         given = [(FIRST + ITEMS.index(i), SCORES[n % len(SCORES)]) for n, i in enumerate(WALKS[user])]
         past = [(index, z) for index, z in given if z is not None]
         head = untouched[1].values(users[user][None], items[item][None]).numpy()[0]
-        assert value == pytest.approx(3.5 + 1.5 * told_by_loop(alike, head, past, FIRST + ITEMS.index(item)), rel=1e-4)
+        assert value == pytest.approx(3.5 + 1.5 * predicted_by_loop(alike, head, past, FIRST + ITEMS.index(item)), rel=1e-4)
     assert {user for user, *_ in recommended} == {"u1", "u2", "u3"}
     assert {r["value"] for r in _lists(scored)["cold_young"]} == {None}
 
@@ -145,7 +145,7 @@ def test_a_recommendation_says_what_the_user_would_give_the_item(scored: Tiny, u
 def test_of_a_model_of_likes_a_value_is_a_probability(scored: Tiny) -> None:
     statistics, logits = scored.table("statistics"), [-1.5, 0.0, 2.0]
     value = score_users._in_units(statistics, {"like_score": 0.2})
-    rows = scored.spark.createDataFrame([(logit,) for logit in logits], "told double").select(value).collect()
+    rows = scored.spark.createDataFrame([(logit,) for logit in logits], "predicted double").select(value).collect()
     assert [row[0] for row in rows] == pytest.approx([1 / (1 + np.exp(-logit)) for logit in logits])
     assert score_users._in_units(statistics.where("owner != 'sequences'"), {}) is None  # values are implicit
 
@@ -168,7 +168,7 @@ def test_users_who_are_scored_again_get_the_same(scored: Tiny) -> None:
 
 
 def test_a_grown_vocabulary_is_scored_by_content_and_seen_items_may_stay(tiny: Tiny) -> None:
-    tw.with_model(tiny, "m1", seed=8, tells_values=False)
+    tw.with_model(tiny, "m1", seed=8, predicts_values=False)
     tw.write_vocabulary(tiny, [*ITEMS, "new"], WALKS)
     tiny.write("items", [tw.item(i) for i in [*ITEMS, "new"]])
     assert score_users.main(["--config", tiny.conf, "--set", "scoring.exclude=[]", "--set", "scoring.top_k=20"]) == 0

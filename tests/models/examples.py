@@ -85,8 +85,8 @@ def opinions_by_loop(alike: ItemValues, past: Sequence[tuple[int, float]], item:
     return (float(alike.biases[item]) if item < size else 0.0) + bias, total / weights
 
 
-def told_by_loop(alike: ItemValues, head: float, past: Sequence[tuple[int, float]], item: int) -> float:
-    """The value that is told of an item for which the rating head says `head`."""
+def predicted_by_loop(alike: ItemValues, head: float, past: Sequence[tuple[int, float]], item: int) -> float:
+    """The value that is predicted of an item for which the rating head says `head`."""
     a, b, c, d = alike.weights
     biases, neighbours = opinions_by_loop(alike, past, item)
     return a * head + b * biases + c * neighbours + d

@@ -7,7 +7,17 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from models.evaluation import NEVER, Requests, estimate_of, headline_cutoff, judge, metric_keys, popularity, user_sums
+from models.evaluation import (
+    NEVER,
+    Requests,
+    estimate_of,
+    headline_cutoff,
+    judge,
+    judge_scores,
+    metric_keys,
+    popularity,
+    user_sums,
+)
 from models.inputs import FIRST
 from models.ranking import METRICS
 
@@ -25,27 +35,27 @@ def test_ranks_are_raw_and_without_what_was_seen() -> None:
     np.testing.assert_array_equal(judged.ranks, [[1, 2, 1], [0, 1, 1]])
 
 
-def test_a_place_is_the_best_that_an_item_reached_in_any_list() -> None:
+def test_the_best_rank_of_an_item_is_the_best_it_reached_in_any_list() -> None:
     judged = judge(*_requests(), k=2)
-    raw, masked = judged.places  # raw lists: [2, 4], [3, 4], [4, 2]; masked: [4, 3] (3 and 5 tie), [4, 5], [4, 2]
+    raw, masked = judged.best_ranks  # raw lists: [2, 4], [3, 4], [4, 2]; masked: [4, 3] (3 and 5 tie), [4, 5], [4, 2]
     assert list(raw) == [NEVER, NEVER, 0, 0, 0, NEVER]
     assert list(masked) == [NEVER, NEVER, 1, 1, 0, 1]
 
 
 def test_padding_of_a_list_that_is_too_long_is_no_item() -> None:
-    for places in judge(*_requests(), k=6).places:
-        assert list(places[:FIRST]) == [NEVER, NEVER] and (places[FIRST:] < 4).all()
+    for best in judge(*_requests(), k=6).best_ranks:
+        assert list(best[:FIRST]) == [NEVER, NEVER] and (best[FIRST:] < 4).all()
 
 
 def test_popularity_ranks_by_training_events_for_everyone() -> None:
     requests, _ = _requests()
-    judged = judge(*popularity(requests, np.array([0, 0, 5, 9, 7, 7])), k=4)
+    judged = judge_scores(popularity(3, np.array([0, 0, 5, 9, 7, 7])), 6, requests.targets, requests.seen, k=4)
     np.testing.assert_array_equal(judged.ranks, [[2, 2, 3], [2, 1, 3]])  # a tie counts against the target
 
 
 def test_no_requests_have_no_ranks() -> None:
     nothing = judge(Requests(np.empty((0, 6), np.float32), np.empty(0, np.int64), []), np.eye(6, dtype=np.float32), k=2)
-    assert nothing.ranks.shape == (2, 0) and (nothing.places == NEVER).all()
+    assert nothing.ranks.shape == (2, 0) and (nothing.best_ranks == NEVER).all()
 
 
 @pytest.mark.parametrize("key", metric_keys((1, 5)))

@@ -17,7 +17,7 @@ def modules_of(room: str) -> list[str]:
     return [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in sorted((ROOT / room).rglob("[a-z]*.py"))]
 
 
-def test_models_import_without_spark_and_the_other_rooms():
+def test_models_import_without_spark_and_the_other_packages():
     modules = modules_of("models")
     assert "models.network.transformer" in modules
     result = importing(modules, without=("pyspark", "delta", "features", "jobs"))

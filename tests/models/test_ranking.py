@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.ranking import accuracy, hit_rate, mrr, ndcg, precision, ranks, recall, top_k
+from models.ranking import BLOCK_SCORES, accuracy, best_items, hit_rate, mrr, ndcg, precision, products, ranks, recall
 
 
 @st.composite
@@ -66,20 +66,20 @@ def best_by_definition(scores, k, left_out):
 
 
 @given(rankings(), st.integers(1, 12), st.integers(1, 30))
-def test_top_k_is_the_head_of_a_stable_sort(case, k, block_scores):
+def test_the_best_items_are_the_head_of_a_stable_sort(case, k, block_scores):
     scores, _, seen = case
     users = np.eye(len(scores), dtype=np.float32)  # so that the products are the scores
-    items, found = top_k(users, scores.T.copy(), k, seen, block_scores)
+    items, found = best_items(products(users, scores.T.copy()), scores.shape[1], k, seen, block_scores)
     expected = [best_by_definition(s, k, set(h)) for s, h in zip(scores, seen, strict=True)]
     assert items.tolist() == expected
     assert found.tolist() == [[s[i] if i else -math.inf for i in row] for s, row in zip(scores, expected, strict=True)]
 
 
-def test_top_k_of_many_users_is_the_same_in_small_blocks():
+def test_the_best_items_of_many_users_are_the_same_in_small_blocks():
     rng = np.random.default_rng(0)
     users, items = rng.normal(size=(300, 8)).astype("f"), rng.normal(size=(1000, 8)).astype("f")
     seen = [rng.integers(0, 1000, 50) for _ in range(300)]
-    whole, blocks = top_k(users, items, 10, seen), top_k(users, items, 10, seen, block_scores=7_000)
+    whole, blocks = (best_items(products(users, items), len(items), 10, seen, size) for size in (BLOCK_SCORES, 7_000))
     np.testing.assert_array_equal(whole[0], blocks[0])
     assert not any(set(row) & set(s) for row, s in zip(whole[0], seen, strict=True))
     assert (whole[0] >= 2).all()

@@ -23,7 +23,7 @@ def test_a_request_is_the_last_item_with_what_is_known_when_it_is_made():
     embeddings = layer.labels.embeddings.numpy()
     for row, (labels, weights) in enumerate(zip(arrays["user_labels"], arrays["user_label_weights"], strict=True)):
         summed[row] += sum(weight * embeddings[label] for label, weight in zip(labels, weights, strict=True))
-    places = layer.positions.loudness.numpy() * sine_positions(6, CONFIG.dim).numpy()
+    places = layer.positions.scale.numpy() * sine_positions(6, CONFIG.dim).numpy()
     np.testing.assert_allclose(result, summed * 4 + places, atol=1e-5)  # 4 = sqrt(16)
 
 

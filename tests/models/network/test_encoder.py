@@ -13,5 +13,5 @@ def test_an_event_is_the_sum_of_item_type_gap_and_value_with_its_position():
     types, gaps = layer.types.embeddings.numpy(), layer.gaps.embeddings.numpy()
     value = layer.values.kernel.numpy()[0]
     summed = items + types[arrays["event_types"]] + gaps[arrays["gaps"]] + arrays["values"][:, :, None] * value
-    places = layer.positions.loudness.numpy() * sine_positions(6, CONFIG.dim).numpy()
+    places = layer.positions.scale.numpy() * sine_positions(6, CONFIG.dim).numpy()
     np.testing.assert_allclose(result, summed * 4 + places, atol=1e-5)  # 4 = sqrt(16)

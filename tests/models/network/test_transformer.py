@@ -149,7 +149,7 @@ def test_relative_bias_and_learned_positions_keep_the_future_and_padding_out():
     model = Recommender(ALL, SIZES, seed=3)
     before, after = states_of_two_futures(model)
     np.testing.assert_allclose(after[:, :4], before[:, :4], atol=1e-6)
-    assert {v.path.split("/")[-2] for v in model.trainable_variables} >= {"positions", "times", "places"}
+    assert {v.path.split("/")[-2] for v in model.trainable_variables} >= {"positions", "times", "table"}
 
 
 def test_attention_dropout_is_drawn_from_the_seed():

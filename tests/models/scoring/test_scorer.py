@@ -17,7 +17,7 @@ from models.scoring.scorer import ITEM_VECTORS, Scorer, known_content
 from models.signals.item_values import ItemValues
 from models.signals.transitions import Transitions
 from models.stream.columns import lists, matrix, ragged
-from tests.models.examples import told_by_loop
+from tests.models.examples import predicted_by_loop
 
 SIZES = Sizes(
     items=9, categories=4, event_types=4, user_features=2, item_numbers=2, item_categories=2, max_length=6, item_labels=3,
@@ -82,7 +82,7 @@ def test_a_value_is_told_by_the_head_and_by_neighbours_of_the_item(scorer: Score
     for row, vector, wanted, past in zip(found, vectors, items, pasts, strict=True):
         head = scorer.exported.values(np.stack([vector, vector]), scorer.items[wanted])
         pairs = list(zip(*past, strict=True))
-        expected = [told_by_loop(VALUES, float(one), pairs, item) for one, item in zip(head, wanted, strict=True)]
+        expected = [predicted_by_loop(VALUES, float(one), pairs, item) for one, item in zip(head, wanted, strict=True)]
         assert row == pytest.approx(expected, abs=1e-5)
 
 

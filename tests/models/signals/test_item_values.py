@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.signals.item_values import ItemValues
-from tests.models.examples import opinions_by_loop, told_by_loop
+from tests.models.examples import opinions_by_loop, predicted_by_loop
 
 ITEMS = 7
 BIASES = np.array([0, 0, 0.5, -0.25, 0.125, 0, -1], np.float32)
@@ -31,11 +31,11 @@ def test_a_value_is_told_by_all_opinions_as_they_are_weighed():
     head, items = np.array([[1.0, -2.0], [0.5, 0.0]]), np.array([[2, 3], [4, 6]])
     pasts = [(np.array([3, 4]), np.array([1.0, -0.5])), (np.zeros(0, int), np.zeros(0))]
     weighed = VALUES.fitted((0.5, 1.5, 2.0, -0.25))
-    for row, heads, past, wanted in zip(weighed.told(head, pasts, items), head, pasts, items, strict=True):
+    for row, heads, past, wanted in zip(weighed.predict(head, pasts, items), head, pasts, items, strict=True):
         pairs = list(zip(*past, strict=True))
-        expected = [told_by_loop(weighed, one, pairs, item) for one, item in zip(heads, wanted, strict=True)]
+        expected = [predicted_by_loop(weighed, one, pairs, item) for one, item in zip(heads, wanted, strict=True)]
         assert row == pytest.approx(expected, abs=1e-5)
-    assert VALUES.told(head, pasts, items) is head
+    assert VALUES.predict(head, pasts, items) is head
 
 
 def test_item_values_that_are_saved_are_loaded(tmp_path):

@@ -12,7 +12,7 @@ import tensorflow as tf
 from models.errors import CheckpointError, DivergedError, LanesError, StreamError
 from models.inputs import HISTORY
 from models.scoring.exported import Exported
-from models.signals.blend import HEAD_ALONE, Told, fit
+from models.signals.blend import HEAD_ALONE, Predictions, fit
 from models.signals.content import read_item_content
 from models.signals.transitions import FADINGS, LAST, WEIGHTS
 from models.training import validation
@@ -119,9 +119,9 @@ def test_the_validation_loss_of_values_is_the_mean_squared_error_of_one_by_one(t
     vectors = exported.item_vectors(read_item_content(str(tables / "item_content"), 0, SIZES))
     for row in sequence_rows(20, 8, split="valid"):
         states = exported.states({i.name: np.array([row[i.name]], i.dtype) for i in HISTORY}, vectors)[0]
-        place = row["weights"].index(1.0)
-        predicted = exported.values(states[[place]], vectors[[row["targets"][place]]])[0]
-        errors.append((predicted - row["target_values"][place]) ** 2)
+        position = row["weights"].index(1.0)
+        predicted = exported.values(states[[position]], vectors[[row["targets"][position]]])[0]
+        errors.append((predicted - row["target_values"][position]) ** 2)
     assert trained.metrics["valid_value_loss"] == pytest.approx(np.mean(errors), rel=1e-4)
 
 
@@ -188,13 +188,13 @@ def test_opinions_of_values_are_weighed_on_validation_values_told_one_by_one(tab
     vectors = exported.item_vectors(read_item_content(str(tables / "item_content"), 0, SIZES))
     for row in sequence_rows(20, 8, split="valid"):
         states = exported.states({i.name: np.array([row[i.name]], i.dtype) for i in HISTORY}, vectors)[0]
-        place = row["weights"].index(1.0)
-        past = list(zip(row["item_ids"][: place + 1], row["values"][: place + 1], strict=True))
-        heads.append(exported.values(states[[place]], vectors[[row["targets"][place]]])[0])
-        opinions.append(opinions_by_loop(exported.item_values, past, row["targets"][place]))
-        actual.append(row["target_values"][place])
-    told = Told(np.array(heads), np.array(opinions), np.array(actual), np.ones(20))
-    weights, loss, _ = fit(lambda weights: told.terms(weights, like_score))
+        position = row["weights"].index(1.0)
+        past = list(zip(row["item_ids"][: position + 1], row["values"][: position + 1], strict=True))
+        heads.append(exported.values(states[[position]], vectors[[row["targets"][position]]])[0])
+        opinions.append(opinions_by_loop(exported.item_values, past, row["targets"][position]))
+        actual.append(row["target_values"][position])
+    predictions = Predictions(np.array(heads), np.array(opinions), np.array(actual), np.ones(20))
+    weights, loss, _ = fit(lambda weights: predictions.terms(weights, like_score))
     assert exported.item_values.weights == pytest.approx(weights, rel=1e-3)
     assert trained.metrics["valid_whole_value_loss"] == pytest.approx(loss / 20, rel=1e-4)
     assert [trained.metrics[f"value_{name}"] for name in ("of_head", "of_biases", "of_neighbours", "constant")] == list(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.training.cluster import Place, place
+from models.training.cluster import WorkerTask, worker_task
 from models.training.launch import Ended, WorkerProcess, first_cause
 from models.training.spec import TrainSpec
 from models.training.watchdog import Watchdog
@@ -207,13 +207,13 @@ def test_workers_of_one_machine_are_counted_by_themselves_so_that_each_finds_a_g
     config = {"cluster": {"worker": ["a:1", "b:1", "a:2", "b:7"]}}
     for index, on_machine in enumerate([0, 0, 1, 1]):
         monkeypatch.setenv("TF_CONFIG", json.dumps({**config, "task": {"type": "worker", "index": index}}))
-        assert place() == Place(index, 4, on_machine)
+        assert worker_task() == WorkerTask(index, 4, on_machine)
     monkeypatch.delenv("TF_CONFIG")
-    assert place() == Place(0, 1, 0)
+    assert worker_task() == WorkerTask(0, 1, 0)
 
 
 @pytest.mark.parametrize("text", ["{", '{"cluster": {}}', '{"cluster": {"worker": ["a:1"]}, "task": {"index": 1}}'])
 def test_a_tf_config_that_names_no_worker_is_refused(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(ValueError, match="TF_CONFIG must"):
-        place()
+        worker_task()
