@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-# Counts and sums are spread over orders of magnitude: their logarithm is what is scaled. A ratio of two is not.
-NO_RATIO = r"^(?!.*_\d+d_per_)"  # at the start of a pattern: of no ratio
-DECAYED = r"_decayed_(count|sum)_[\de_]+d_\d+d$"
-LOGARITHMIC = re.compile(rf"{NO_RATIO}.*(_(count|sum)_\d+d$|{DECAYED})")
+MEAN, STD = "mean", "std"  # of the population
+LOG_MEAN, LOG_STD = "log_mean", "log_std"  # of the signed logarithm
 
 
 @dataclass(frozen=True)
 class ZScore:
-    """Mean and standard deviation (of the population) in the training period."""
+    """Mean and standard deviation (of the population) in the training period, of a number or of its signed logarithm."""
 
     mean: float
     std: float
+    of_log: bool = False
+
+    def of(self, column: Column) -> Column:
+        """The z-score of a double; null where it is null or did not vary."""
+        shaped = signed_log(column) if self.of_log else column
+        return (shaped - self.mean) / self.std if self.std else F.lit(None).cast("double")
 
 
 def signed_log(column: Column) -> Column:
     """sign(x) log(1 + |x|): of a number that is spread over orders of magnitude."""
     return F.signum(column) * F.log1p(F.abs(column))
-
-
-def _shaped(name: str) -> Column:
-    column = F.col(name).cast("double")
-    return signed_log(column) if LOGARITHMIC.search(name) else column
 
 
 def rounded(number: Column) -> Column:
@@ -39,16 +37,24 @@ def rounded(number: Column) -> Column:
     return number.cast("float").cast("double")
 
 
-def fit(df: DataFrame, owner: str, names: Sequence[str], until: int) -> DataFrame:
+def moments(column: Column, of_log: bool = False) -> dict[str, Column]:
+    """The aggregates that a z-score is made of, by name of the statistic."""
+    mean, std = (LOG_MEAN, LOG_STD) if of_log else (MEAN, STD)
+    shaped = signed_log(column) if of_log else column
+    return {mean: rounded(F.avg(shaped)), std: rounded(F.stddev_pop(shaped))}
+
+
+def fit(df: DataFrame, owner: str, names: Sequence[str], until: int, logarithmic: Collection[str] = ()) -> DataFrame:
     """Mean and standard deviation of columns, as rows of `statistics`; no row where a column has no value.
 
     Args:
         df: rows of the training period only.
         owner: table that the columns belong to.
         until: instant before which the data ended, in microseconds since 1970-01-01 UTC.
+        logarithmic: those of `names` that are spread over orders of magnitude: their logarithm is what is scaled.
     """
-    fitted = {"mean": F.avg, "std": F.stddev_pop}
-    return fit_all(df, owner, {(name, s): rounded(f(_shaped(name))) for name in names for s, f in fitted.items()}, until)
+    found = {name: moments(F.col(name).cast("double"), name in logarithmic) for name in names}
+    return fit_all(df, owner, {(name, s): number for name, numbers in found.items() for s, number in numbers.items()}, until)
 
 
 def fit_all(df: DataFrame, owner: str, aggregates: Mapping[tuple[str, str], Column], until: int) -> DataFrame:
@@ -89,18 +95,16 @@ def z_scores(statistics: DataFrame, owner: str) -> dict[str, ZScore]:
     )
     numbers = {(row["column"], row["statistic"]): row["number"] for row in rows}
     return {
-        column: ZScore(mean, numbers[column, "std"])
+        column: ZScore(mean, numbers[column, std], of_log=std == LOG_STD)
         for (column, statistic), mean in numbers.items()
-        if statistic == "mean" and (column, "std") in numbers
+        if (std := {MEAN: STD, LOG_MEAN: LOG_STD}.get(statistic)) and (column, std) in numbers
     }
 
 
 def scale(name: str, fitted: Mapping[str, ZScore]) -> Column:
     """The column's z-score as float, never null: 0, the mean, where it is null, was not fitted or did not vary."""
-    score = fitted.get(name)
-    if score is None or score.std == 0:
-        return F.lit(0.0).cast("float")
-    return F.coalesce(((_shaped(name) - score.mean) / score.std).cast("float"), F.lit(0.0).cast("float"))
+    mean, score = F.lit(0.0).cast("float"), fitted.get(name)
+    return mean if score is None else F.coalesce(score.of(F.col(name).cast("double")).cast("float"), mean)
 
 
 def scored_values(events: DataFrame, statistics: DataFrame) -> DataFrame:

@@ -29,12 +29,13 @@ from features.sequences import vocabularies as v
 from features.sequences.order import start_of
 from features.sequences.sequences import keep_types, training_examples
 from features.sequences.splits import SPLITS, training_end, with_split
+from features.sequences.steps import UserFeatures
 from features.sequences.vocabularies import Vocabularies, new_entries
 from features.signals.item_values import item_values
 from features.signals.neighbours import item_neighbours
 from features.signals.transitions import item_transitions
 from features.trailing.leakage import check_events, check_examples, check_statistics
-from features.trailing.tables import model_features
+from features.trailing.tables import logarithmic_features, model_features, zero_features
 from jobs.runtime import contents
 from jobs.runtime.contents import Content
 from jobs.runtime.job import Job
@@ -46,7 +47,7 @@ FITTED = f"owner IN {OWNERS}"  # the statistics that are fitted here
 
 
 def build(run: Run) -> None:
-    config, user_features = run.config.sequences, run.read("user_features")
+    config = run.config.sequences
     run.expect_all("events")
     events = with_split(_events(run), config.split).persist()
     if events.isEmpty():
@@ -61,6 +62,7 @@ def build(run: Run) -> None:
     run.write("item_neighbours", item_neighbours(train, config.neighbours))
     run.write("item_transitions", item_transitions(train, vocabularies.items, config.transitions))
     run.write("item_values", item_values(train, vocabularies.items, statistics, config.item_values))
+    user_features = UserFeatures(run.read("user_features"), _user_features(run), zero_features(run.config.features.user))
     examples = training_examples(events, user_features, vocabularies, statistics, config)
     fields = run.config.content.user
     examples = with_user_content(examples, run.read("user_content") if fields else None, fields).persist()
@@ -93,7 +95,8 @@ def _statistics(run: Run, events: DataFrame, declared: Sequence[Content], end: i
     train = events.where(F.col("split") == "train")
     days = train.where(F.col("position") > 0).select("user_id", "date").distinct()
     features = run.read("user_features").join(days, ["user_id", "date"], "left_semi")
-    fitted = [fit(features, "user_features", _user_features(run), end)]
+    logarithmic = logarithmic_features(run.config.features.user)
+    fitted = [fit(features, "user_features", _user_features(run), end, logarithmic)]
     fitted += contents.fit_contents(run, declared, train, end)
     if run.config.source.events.value == "explicit":  # an implicit value is no rating to learn from
         fitted.append(fit(train, "sequences", ["value"], end))

@@ -32,10 +32,11 @@ from features.errors import NoInputError
 from features.scaling import z_scores
 from features.sequences.histories import given_values, last_items, seen_items
 from features.sequences.sequences import keep_types, latest_windows
+from features.sequences.steps import UserFeatures
 from features.sequences.vocabularies import FIRST, Vocabularies
 from features.signals.fallbacks import fallback_chains, with_fallbacks, without_candidates
 from features.signals.popularity import keep_before, popular, popular_in_segment
-from features.trailing.tables import model_features
+from features.trailing.tables import model_features, zero_features
 from jobs.runtime.days import DAY
 from jobs.runtime.job import Job
 from jobs.runtime.run import Run
@@ -96,10 +97,10 @@ def _item_vectors(run: Run, listed: Catalogue) -> DataFrame:
 
 
 def _user_vectors(scoring: Scoring) -> DataFrame:
-    run = scoring.run
+    run, declared = scoring.run, scoring.run.config.features.user
     windows = latest_windows(
         scoring.past,
-        run.read("user_features"),
+        UserFeatures(run.read("user_features"), model_features(declared), zero_features(declared)),
         Vocabularies(scoring.items, run.read("user_vocabulary"), run.read("label_vocabulary")),
         scoring.statistics,
         run.config.sequences,

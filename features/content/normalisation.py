@@ -8,17 +8,16 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from features.content.fields import Scaling
-from features.scaling import rounded, signed_log
+from features.scaling import LOG_MEAN, LOG_STD, MEAN, STD, moments, signed_log
 
 
 def to_fit(scaling: Scaling, number: Column) -> dict[str, Column]:
     """Aggregates over the training period, by name of the statistic. Quantiles are fitted apart, within groups."""
     match scaling:
         case "z_score":
-            return {"mean": rounded(F.avg(number)), "std": rounded(F.stddev_pop(number))}
+            return moments(number)
         case "log":
-            shaped = signed_log(number)
-            return {"log_mean": rounded(F.avg(shaped)), "log_std": rounded(F.stddev_pop(shaped))}
+            return moments(number, of_log=True)
         case "min_max":
             return {"min": F.min(number), "max": F.max(number)}
         case "quantile":
@@ -34,9 +33,9 @@ def normalised(scaling: Scaling, number: Column, fitted: Mapping[str, float]) ->
     """
     match scaling:
         case "z_score":
-            return _linear(number, fitted.get("mean"), fitted.get("std"))
+            return _linear(number, fitted.get(MEAN), fitted.get(STD))
         case "log":
-            return _linear(signed_log(number), fitted.get("log_mean"), fitted.get("log_std"))
+            return _linear(signed_log(number), fitted.get(LOG_MEAN), fitted.get(LOG_STD))
         case "min_max":
             low, high = fitted.get("min"), fitted.get("max")
             share = _linear(number, low, None if low is None or high is None else high - low)

@@ -11,7 +11,7 @@ from features.sequences.arrays import HISTORY, TARGETS, as_arrays, padded
 from features.sequences.config import SequencesConfig
 from features.sequences.order import with_positions
 from features.sequences.splits import SPLITS
-from features.sequences.steps import encode, with_requests, with_user_features
+from features.sequences.steps import UserFeatures, encode, with_requests, with_user_features
 from features.sequences.vocabularies import Vocabularies, known
 
 
@@ -54,7 +54,7 @@ def _in_windows(events: DataFrame, max_length: int) -> DataFrame:
 
 
 def training_examples(
-    events: DataFrame, user_features: DataFrame, vocabularies: Vocabularies, statistics: DataFrame, config: SequencesConfig
+    events: DataFrame, user_features: UserFeatures, vocabularies: Vocabularies, statistics: DataFrame, config: SequencesConfig
 ) -> DataFrame:
     """The rows of `sequences`: each event but a user's first is the target, with weight 1, of exactly one.
 
@@ -88,7 +88,7 @@ def training_examples(
 
 def latest_windows(
     events: DataFrame,
-    user_features: DataFrame,
+    user_features: UserFeatures,
     vocabularies: Vocabularies,
     statistics: DataFrame,
     config: SequencesConfig,

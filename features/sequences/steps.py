@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import datetime
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import NumericType
 
-from features.scaling import DECAYED, NO_RATIO, ZScore, scale, z_scores
+from features.scaling import scale, z_scores
 from features.sequences.order import user_order
 from features.sequences.vocabularies import Vocabularies, known
 
 GAP_BUCKETS = 32  # 0 padding or no event before, else 1 + floor(log2(1 + seconds)), at most GAP_BUCKETS - 1
-# Features that are 0 for a user without a past, who has no row; the others are null then. A test holds it to declarations.
-ZERO_WITHOUT_EVENTS = re.compile(rf"{NO_RATIO}.*(_(count|sum|frequency|distinct|distinct_sketch)_\d+d$|{DECAYED})")
 
 
-def feature_names(user_features: DataFrame, fitted: Mapping[str, ZScore]) -> list[str]:
-    """The user features that the model sees, in the order of the table: those that are one number and that were fitted."""
-    return [f.name for f in user_features.schema if isinstance(f.dataType, NumericType) and f.name in fitted]
+@dataclass(frozen=True)
+class UserFeatures:
+    """The table user_features, and what the model reads of it.
+
+    rows   of the days that are wanted
+    names  features that are one number, in the order in which the model reads those that were fitted
+    zeros  those that are 0 for a user without a past, who has no row; the others are null then
+    """
+
+    rows: DataFrame
+    names: Sequence[str]
+    zeros: Collection[str]
 
 
 def gap_bucket(earlier: Column, later: Column) -> Column:
@@ -85,16 +91,16 @@ def with_requests(events: DataFrame, as_of: datetime.date | None = None) -> Data
     )
 
 
-def with_user_features(steps: DataFrame, user_features: DataFrame, statistics: DataFrame) -> DataFrame:
+def with_user_features(steps: DataFrame, user_features: UserFeatures, statistics: DataFrame) -> DataFrame:
     """Adds `features` (array<float>, z-scores as of the request's day) and `featured` (a row of user_features was found).
 
     Without a row, the features are those of a user without a past.
     """
     fitted = z_scores(statistics, "user_features")
-    names = feature_names(user_features, fitted)
-    rows = user_features.select("user_id", F.col("date").alias("request_date"), *names, F.lit(True).alias("featured"))
+    names = [name for name in user_features.names if name in fitted]
+    rows = user_features.rows.select("user_id", F.col("date").alias("request_date"), *names, F.lit(True).alias("featured"))
     joined = steps.join(rows, ["user_id", "request_date"], "left").withColumns(
-        {name: F.coalesce(name, F.lit(0)) for name in names if ZERO_WITHOUT_EVENTS.search(name)}
+        {name: F.coalesce(name, F.lit(0)) for name in names if name in user_features.zeros}
         | {"featured": F.coalesce("featured", F.lit(False))}
     )
     features = F.array(*[scale(name, fitted) for name in names]) if names else F.array().cast("array<float>")

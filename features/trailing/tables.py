@@ -85,3 +85,13 @@ def feature_table(entity: str, declared: Declared) -> Table:
 def model_features(declared: Declared) -> tuple[str, ...]:
     """Names of the user features that `sequences.user_features` holds, in its order: those that are one number."""
     return tuple(c.name for c in feature_columns(declared) if c.type in NUMBERS)
+
+
+def zero_features(declared: Declared) -> frozenset[str]:
+    """Those of `model_features` that are 0 without events, and not null."""
+    return frozenset(c.name for c in feature_columns(declared) if c.type in NUMBERS and not c.nullable)
+
+
+def logarithmic_features(declared: Declared) -> frozenset[str]:
+    """Those of `model_features` that are spread over orders of magnitude, as counts and sums are; no ratio is."""
+    return frozenset(name for name, (feature, _) in windows_of(declared).items() if feature.how.logarithmic)

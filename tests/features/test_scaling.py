@@ -19,7 +19,8 @@ def _frame(spark):
 
 
 def _scaled(spark, name):
-    statistics = conform(fit(_frame(spark), "t", _frame(spark).columns, UNTIL), STATISTICS)
+    logarithmic = {"events_count_7d", "value_sum_7d"}
+    statistics = conform(fit(_frame(spark), "t", _frame(spark).columns, UNTIL, logarithmic), STATISTICS)
     column = _frame(spark).select(scale(name, z_scores(statistics, "t")).alias("z"))
     assert (column.schema["z"].dataType.simpleString(), column.schema["z"].nullable) == ("float", False)
     return [row["z"] for row in column.collect()]
@@ -29,7 +30,7 @@ def test_a_z_score_is_the_distance_from_the_mean_in_standard_deviations_and_null
     assert _scaled(spark, "plain") == pytest.approx([-1, 1, 0])
 
 
-def test_counts_and_sums_are_scaled_as_logarithms_with_their_sign(spark):
+def test_what_is_spread_over_orders_of_magnitude_is_scaled_as_logarithms_with_their_sign(spark):
     logs = np.log1p([0, 7, 1])
     assert _scaled(spark, "events_count_7d") == pytest.approx((logs - logs.mean()) / logs.std(), abs=1e-5)
     assert _scaled(spark, "value_sum_7d") == pytest.approx([-math.sqrt(1.5), math.sqrt(1.5), 0], abs=1e-5)

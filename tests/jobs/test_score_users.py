@@ -12,7 +12,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from features.sequences.sequences import latest_windows
+from features.sequences.steps import UserFeatures
 from features.sequences.vocabularies import Vocabularies
+from features.trailing.tables import model_features, zero_features
 from jobs import score_users
 from models.inputs import FIRST, HISTORY, PADDING, UNKNOWN
 from models.network.transformer import Recommender
@@ -80,7 +82,9 @@ def _lists(tiny: Tiny) -> dict[str, list[Any]]:
 
 def test_vectors_are_those_of_the_trained_model(scored: Tiny, untouched: tuple[Tiny, Recommender]) -> None:
     named = Vocabularies(*(scored.table(f"{name}_vocabulary") for name in ("item", "user", "label")))
-    frames = (scored.table("user_features"), named, scored.table("statistics"))
+    declared = scored.scenario.features.user
+    features = UserFeatures(scored.table("user_features"), model_features(declared), zero_features(declared))
+    frames = (features, named, scored.table("statistics"))
     windows = latest_windows(scored.table("events"), *frames, scored.scenario.sequences, AS_OF).collect()
     windows = [row for row in windows if row["user_id"] != "stranger"]
     found = [row.asDict() | KNOWN_OF[row["user_id"]] for row in windows]

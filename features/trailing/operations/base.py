@@ -103,6 +103,7 @@ class Operation(ABC):
     nullable: ClassVar[bool] = False
     needs: ClassVar[frozenset[str]] = frozenset()  # further keys that a declaration must have: k, half_life, smoothing, prior
     tolerance: ClassVar[float] = 1e-6  # relative, of the feature made twice: floats are summed in another order
+    logarithmic: ClassVar[bool] = False  # spread over orders of magnitude: the model reads z-scores of its logarithm
     windows: ClassVar[int] = 1  # days that one feature takes; each makes its own feature where it is 1
 
     @abstractmethod

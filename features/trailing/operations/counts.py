@@ -18,7 +18,7 @@ SESSIONS = Part(
 
 
 class Count(Operation):
-    about, type, empty = frozenset({"events", "sessions"}), "bigint", "0: none"
+    about, type, empty, logarithmic = frozenset({"events", "sessions"}), "bigint", "0: none", True
 
     def parts(self, feature: Feature) -> tuple[Part, ...]:
         return (SESSIONS if feature.of == "sessions" else EVENTS,)
@@ -81,7 +81,7 @@ class Trend(_OfEvents):
 
 
 class DecayedCount(_OfEvents):
-    type, empty, needs = "double", "0: none", frozenset({"half_life"})
+    type, empty, needs, logarithmic = "double", "0: none", frozenset({"half_life"}), True
 
     def value(self, feature: Feature, past: Past) -> Column:
         return decayed(past, EVENTS, feature)

@@ -44,7 +44,7 @@ class _OfNumber(Operation):
 
 
 class Sum(_OfNumber):
-    empty, nullable = "0: none has one", False
+    empty, nullable, logarithmic = "0: none has one", False, True
 
     def parts(self, feature: Feature) -> tuple[Part, ...]:
         return (total(feature.of),)
@@ -135,7 +135,7 @@ class Std(_OfNumber):
 
 
 class DecayedSum(_OfNumber):
-    empty, nullable, needs = "0: none has one", False, frozenset({"half_life"})
+    empty, nullable, logarithmic, needs = "0: none has one", False, True, frozenset({"half_life"})
 
     def parts(self, feature: Feature) -> tuple[Part, ...]:
         return (total(feature.of),)

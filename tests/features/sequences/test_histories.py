@@ -12,6 +12,7 @@ from features.sequences.config import SequencesConfig, Split
 from features.sequences.histories import histories, seen_items, with_history
 from features.sequences.sequences import keep_types, training_examples
 from features.sequences.splits import with_split
+from features.sequences.steps import UserFeatures
 from features.sequences.vocabularies import UNKNOWN, Vocabularies
 
 START = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
@@ -43,7 +44,7 @@ def test_a_target_stands_after_everything_its_user_did_before(spark: SparkSessio
     statistics = spark.createDataFrame(
         [], "owner string, column string, `group` string, statistic string, number double, label string, fitted_until timestamp"
     )
-    features = spark.createDataFrame([], "user_id string, date date")
+    features = UserFeatures(spark.createDataFrame([], "user_id string, date date"), (), ())
     cut = with_split(keep_types(events, config), config.split)
     rows = training_examples(cut, features, Vocabularies(items, users, labels), statistics, config)
     found = with_history(rows, histories(events, items, config), config).collect()

@@ -14,11 +14,13 @@ from features.sequences.config import SequencesConfig, Split
 from features.sequences.order import start_of
 from features.sequences.sequences import latest_windows, length_buckets, training_examples
 from features.sequences.splits import with_split
+from features.sequences.steps import UserFeatures
 from features.sequences.vocabularies import Vocabularies
 from features.tables import ITEM_VOCABULARY, LABEL_VOCABULARY, SEQUENCES, USER_VOCABULARY
 from features.trailing.config import FeaturesConfig
 from features.trailing.feature import Feature
 from features.trailing.leakage import check_events, check_examples
+from features.trailing.tables import logarithmic_features, model_features, zero_features
 from features.trailing.tiles import day_tiles
 from features.trailing.windows import every_key, trailing_features
 from tests.features.rows import events_frame, items_frame, random_events
@@ -137,9 +139,11 @@ def tables(spark):
         spark.createDataFrame(list(USERS.items()), USER_VOCABULARY.schema),
         spark.createDataFrame(labels, LABEL_VOCABULARY.schema),
     )
-    statistics = fit(features, "user_features", ["events_count_3d", "events_recency_30d"], start_of(AS_OF))
+    names = model_features(DECLARED)
+    statistics = fit(features, "user_features", names, start_of(AS_OF), logarithmic_features(DECLARED))
     value = spark.createDataFrame([(MEAN - STD,), (MEAN + STD,)], "value double")
     statistics = statistics.unionByName(fit(value, "sequences", ["value"], start_of(AS_OF))).cache()
+    features = UserFeatures(features, names, zero_features(DECLARED))
     return {"user_features": features, "vocabularies": vocabularies, "statistics": statistics}
 
 
@@ -210,7 +214,7 @@ def test_scoring_as_of_an_earlier_day_sees_nothing_of_that_day(spark, tables):
 
 
 def test_without_numeric_features_and_statistics_the_arrays_are_empty_or_zero(spark, tables):
-    bare = tables["user_features"].select("user_id", "date")
+    bare = UserFeatures(tables["user_features"].rows.select("user_id", "date"), (), ())
     config, statistics = LEAVE_ONE_OUT, tables["statistics"].where("false")
     row = latest_windows(events_frame(spark, LOG), bare, tables["vocabularies"], statistics, config, AS_OF).head()
     assert (row["user_features"], row["values"]) == ([], [0.0] * 6)

@@ -7,13 +7,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from features.scaling import LOGARITHMIC
 from features.schema import conform
-from features.sequences.steps import ZERO_WITHOUT_EVENTS
 from features.trailing.as_of import features_as_of
 from features.trailing.config import FeaturesConfig
 from features.trailing.feature import Feature, Ratio, longest_window, windows_of
-from features.trailing.tables import feature_columns, feature_table
+from features.trailing.tables import feature_table, logarithmic_features
 from features.trailing.tiles import day_tiles
 from features.trailing.windows import every_key, trailing_features
 from tests.features.oracle import expected
@@ -199,17 +197,15 @@ RATIOS = tuple(
     Ratio(ratio="value_mean_3d", to=to)
     for to in ("events_count_3d", "value_sum_3d", "events_frequency_3d", "events_decayed_count_2_5d_30d", "item_id_distinct_3d")
 )
-NAMED_LIKE_OTHERS = (Feature(mean="context.decayed_count_of"), Feature(max="context.events_count"))
+NAMED_LIKE_OTHERS = (
+    Feature(mean="context.decayed_count_of"),
+    Feature(max="context.events_count"),
+    Feature(count="events", where={"event_type": "login"}, where_name="logins_7d_per_week"),
+)
 
 
 def test_the_features_that_are_scaled_as_logarithms_are_counts_and_sums_and_no_ratios():
     declared = EVERY_OPERATION + RATIOS + NAMED_LIKE_OTHERS
     of = {name: feature.operation for name, (feature, _) in windows_of(declared).items()}
     right = {name for name, operation in of.items() if operation in ("count", "sum", "decayed_count", "decayed_sum")}
-    assert {c.name for c in feature_columns(declared) if LOGARITHMIC.search(c.name)} == right
-
-
-def test_the_features_that_are_zero_without_a_past_are_those_whose_column_is_never_null():
-    declared = feature_columns(EVERY_OPERATION + RATIOS + NAMED_LIKE_OTHERS)
-    numbers = [c for c in declared if c.type in ("int", "bigint", "double")]
-    assert {c.name for c in numbers if not c.nullable} == {c.name for c in numbers if ZERO_WITHOUT_EVENTS.search(c.name)}
+    assert logarithmic_features(declared) == right
