@@ -26,6 +26,7 @@ from features.layout import spread
 from features.scaling import fit
 from features.schema import conform
 from features.sequences import vocabularies as v
+from features.sequences.leakage import check_events, check_examples, check_statistics
 from features.sequences.order import start_of
 from features.sequences.sequences import keep_types, training_examples
 from features.sequences.splits import SPLITS, training_end, with_split
@@ -34,7 +35,6 @@ from features.sequences.vocabularies import Vocabularies, new_entries
 from features.signals.item_values import item_values
 from features.signals.neighbours import item_neighbours
 from features.signals.transitions import item_transitions
-from features.trailing.leakage import check_events, check_examples, check_statistics
 from features.trailing.tables import logarithmic_features, model_features, zero_features
 from jobs.runtime import contents
 from jobs.runtime.contents import Content

@@ -20,7 +20,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from features.errors import ContractError
-from features.profiling.drift import Found, drift, judge
+from features.profiling.drift import Drifted, beyond_thresholds, drift
 from features.profiling.profiles import profile, sample, sample_months
 from features.profiling.selection import LABEL, Choice, Measured, choose, measure
 from features.schema import NUMBERS
@@ -41,7 +41,7 @@ def build(run: Run) -> None:
     events = keep_types(run.read("events"), run.config.sequences)  # split as those of sequences are
     trained = with_split(events, run.config.sequences.split).where(F.col("split") == "train")
     trained = trained.select("user_id", "item_id", "date", "value").persist()
-    statistics, selection, drifts = [], [], []
+    statistics, selection, drifts = [], [], dict[str, list[Drifted]]()
     for entity in run.config.features.entities:
         table, rows = f"{entity}_features", run.read(f"{entity}_features")
         columns = feature_columns(run.config.features.of(entity))
@@ -58,14 +58,17 @@ def build(run: Run) -> None:
             selection += [(table, *chosen) for chosen in _selection(run, labelled, numbers)]
         with run.step("drift", table=table):
             labels = [c.name for c in columns if c.type == "string"]
-            drifts += [(table, *found) for found in _drift(run, active, months, entity, numbers, labels)]
-    rows = run.spark.createDataFrame([*statistics, *drifts], run.table("feature_statistics").schema)
+            drifts[table] = _drift(run, active, months, entity, numbers, labels)
+    statistics += [(table, *drifted) for table, found in drifts.items() for drifted in found]
+    rows = run.spark.createDataFrame(statistics, run.table("feature_statistics").schema)
     run.write("feature_statistics", rows.coalesce(1))
     chosen = run.spark.createDataFrame(selection, run.table("feature_selection").schema)
     run.count("features_left_out", sum(not kept for _, _, kept, *_ in selection))
     run.write("feature_selection", chosen.coalesce(1))
     _write_dictionary(run)
-    _judge(run, drifts)
+    _judge(
+        run, [drifted._replace(feature=f"{table}.{drifted.feature}") for table, found in drifts.items() for drifted in found]
+    )
 
 
 def _labelled(run: Run, rows: DataFrame, trained: DataFrame, entity: str) -> DataFrame:
@@ -91,7 +94,7 @@ def _row(name: str, m: Measured, choice: Choice) -> tuple[str, bool, str, float,
 
 def _drift(
     run: Run, rows: DataFrame, months: Mapping[str, int], entity: str, numbers: Sequence[str], labels: Sequence[str]
-) -> list[Found]:
+) -> list[Drifted]:
     """Rows of feature_statistics, without the table; none where no reference month is declared, or it has too few rows.
 
     Args:
@@ -123,17 +126,17 @@ def _write_dictionary(run: Run) -> None:
         write_text(run.spark, path, render(run.config.name, tables))
 
 
-def _judge(run: Run, drifts: Sequence[tuple[str, str, str, str, float]]) -> None:
+def _judge(run: Run, drifts: Sequence[Drifted]) -> None:
     """Warns of drift, or raises ContractError, by the declared thresholds."""
     rule = run.config.features.drift
     if rule is None:
         return
-    warned, failed = judge([(f"{table}.{feature}", *rest) for table, feature, *rest in drifts], rule)  # type: ignore[misc]
-    for feature, month, statistic, number in warned:
-        run.log("drift_warning", feature=feature, month=month, statistic=statistic, number=number)
+    warned, failed = beyond_thresholds(drifts, rule)
+    for drifted in warned:
+        run.log("drift_warning", **drifted._asdict())
     run.count("drift_warnings", len(warned))
     if failed:
-        breaches = "; ".join(f"{feature} {statistic} {number:.3f} in {month}" for feature, month, statistic, number in failed)
+        breaches = "; ".join(f"{d.feature} {d.statistic} {d.number:.3f} in {d.month}" for d in failed)
         raise ContractError(
             f"features: they must not drift so far from {rule.reference} (features.drift). Received {breaches}."
         )
@@ -143,13 +146,12 @@ JOB = Job(
     "profile_features",
     build,
     reads=(
-        *("events", "items", "user_days", "item_days", "category_days"),
-        *("user_features", "item_features", "category_features"),
+        "events", "items", "user_days", "item_days", "category_days", "user_features", "item_features", "category_features",
     ),
     writes=("feature_statistics", "feature_selection"),
     sections=("features", "sequences", "source"),
     description="Statistics, drift and selection of features.",
-)
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:

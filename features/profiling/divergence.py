@@ -54,7 +54,7 @@ def mutual_information(counts: np.ndarray) -> float:
 def information_by_chance(counts: np.ndarray) -> float:
     """Mutual information of two columns that tell nothing of each other, on average: (rows - 1)(columns - 1) / 2n.
 
-    Rows and columns are those with a count. What it is told from so few rows is thus the more, the more bins there are.
+    Rows and columns are those with a count: the bias grows with the number of bins and shrinks with that of rows.
     """
     array = np.asarray(counts, float)
     used = [np.count_nonzero(array.any(axis)) for axis in (0, 1)]

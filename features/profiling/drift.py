@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from features.profiling.config import Drift
 from features.profiling.divergence import kolmogorov_smirnov, population_stability, stability_by_chance
-from features.profiling.profiles import bin_counts, edges
-from features.trailing.config import Drift
+from features.profiling.profiles import DECILES, bin_counts, edges
 
-_DECILES, _PERCENTILES = 10, 100
-Found = tuple[str, str, str, float]  # feature, month, statistic, number
+_PERCENTILES = 100
 
 
-def drift(rows: DataFrame, reference: DataFrame, numbers: Sequence[str], labels: Sequence[str], month: str) -> list[Found]:
+class Drifted(NamedTuple):
+    """How far one feature is in one month from the reference month, by one statistic."""
+
+    feature: str
+    month: str
+    statistic: str  # psi, ks or new_labels
+    number: float
+
+
+def drift(rows: DataFrame, reference: DataFrame, numbers: Sequence[str], labels: Sequence[str], month: str) -> list[Drifted]:
     """psi and ks of features that are numbers, new_labels of those that are labels, for each month after the reference.
 
     Bins are percentiles of the reference month, and null a bin of its own. psi is less what chance gives so few rows.
@@ -28,17 +37,20 @@ def drift(rows: DataFrame, reference: DataFrame, numbers: Sequence[str], labels:
     """
     bins = edges(rows.where(F.col("month") == month), numbers, _PERCENTILES)
     counted: dict[tuple[str, str], np.ndarray] = {}
-    for feature, of, one, number in bin_counts(rows, bins, "month").collect() if numbers else []:
-        counted.setdefault((feature, of), np.zeros(_PERCENTILES + 1))[one + 1] = number
-    found: list[Found] = []
-    for (feature, of), counts in sorted(counted.items()):
-        if of > month:
+    for feature, later, bin_index, number in bin_counts(rows, bins, "month").collect() if numbers else []:
+        counted.setdefault((feature, later), np.zeros(_PERCENTILES + 1))[bin_index + 1] = number  # null is bin -1
+    found: list[Drifted] = []
+    for (feature, later), counts in sorted(counted.items()):
+        if later > month:
             before = counted[feature, month]
             tenth = _tenths(before)
             tenths = np.bincount(tenth, before), np.bincount(tenth, counts)
-            found.append((feature, of, "psi", max(0.0, population_stability(*tenths) - stability_by_chance(*tenths))))
-            found.append((feature, of, "ks", kolmogorov_smirnov(before, counts)))
-    return [*found, *[one for label in labels for one in _new_labels(rows, reference, label, month)]]
+            psi = max(0.0, population_stability(*tenths) - stability_by_chance(*tenths))
+            found.append(Drifted(feature, later, "psi", psi))
+            found.append(Drifted(feature, later, "ks", kolmogorov_smirnov(before, counts)))
+    for label in labels:
+        found += _new_labels(rows, reference, label, month)
+    return found
 
 
 def _tenths(reference: np.ndarray) -> np.ndarray:
@@ -49,31 +61,30 @@ def _tenths(reference: np.ndarray) -> np.ndarray:
     """
     numbers = reference[1:]
     shares = numbers / max(numbers.sum(), 1.0)
-    tenths = 1 + np.minimum(((np.cumsum(shares) - shares) * _DECILES).astype(int), _DECILES - 1)
-    heavy = shares >= 1 / _DECILES
-    return np.concatenate([[0], np.where(heavy, _DECILES + np.cumsum(heavy), tenths)])
+    tenths = 1 + np.minimum(((np.cumsum(shares) - shares) * DECILES).astype(int), DECILES - 1)
+    heavy = shares >= 1 / DECILES
+    return np.concatenate([[0], np.where(heavy, DECILES + np.cumsum(heavy), tenths)])
 
 
-def _new_labels(rows: DataFrame, reference: DataFrame, label: str, month: str) -> list[Found]:
+def _new_labels(rows: DataFrame, reference: DataFrame, label: str, month: str) -> list[Drifted]:
     known = reference.select(label).distinct().withColumn("known", F.lit(1))
     new = F.avg((F.col("known").isNull() & F.col(label).isNotNull()).cast("double"))
     months = rows.where(F.col("month") > month).join(known, label, "left").groupBy("month").agg(new.alias("new"))
-    return [(label, row["month"], "new_labels", row["new"]) for row in months.orderBy("month").collect()]
+    return [Drifted(label, row["month"], "new_labels", row["new"]) for row in months.orderBy("month").collect()]
 
 
-def judge(found: Sequence[Found], rule: Drift) -> tuple[list[Found], list[Found]]:
+def beyond_thresholds(found: Sequence[Drifted], rule: Drift) -> tuple[list[Drifted], list[Drifted]]:
     """Those of each feature's newest month that are beyond the threshold to warn, and those beyond the one to fail."""
     newest: dict[str, str] = {}
-    for feature, month, _, _ in found:
-        newest[feature] = max(month, newest.get(feature, month))
+    for drifted in found:
+        newest[drifted.feature] = max(drifted.month, newest.get(drifted.feature, drifted.month))
     warned, failed = [], []
-    for one in found:
-        feature, month, statistic, number = one
-        limit = getattr(rule, statistic)
-        if month < newest[feature]:
+    for drifted in found:
+        threshold = getattr(rule, drifted.statistic)
+        if drifted.month < newest[drifted.feature]:
             continue
-        if limit.fail is not None and number > limit.fail:
-            failed.append(one)
-        elif limit.warn is not None and number > limit.warn:
-            warned.append(one)
+        if threshold.fail is not None and drifted.number > threshold.fail:
+            failed.append(drifted)
+        elif threshold.warn is not None and drifted.number > threshold.warn:
+            warned.append(drifted)
     return warned, failed

@@ -1,4 +1,4 @@
-"""Statistics of feature columns, month by month, and the counts that drift and information are told from."""
+"""Statistics of feature columns, month by month, and the counts that drift and information are computed from."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from features.schema import NUMBERS
 from features.schema import Column as Declared
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+DECILES = 10
 _NO_VALUE = -1  # bin of null
 
 
 def _statistics(column: Declared) -> dict[str, Column]:
     """Aggregates of one column by the name of the statistic. A map or list without entries counts as null."""
-    one = F.col(column.name)
+    value = F.col(column.name)
     if column.type not in (*NUMBERS, "string"):
-        return {"nulls": F.avg((F.size(one) <= 0).cast("double"))}
-    found = {"nulls": F.avg(one.isNull().cast("double")), "distinct": F.approx_count_distinct(one).cast("double")}
+        return {"nulls": F.avg((F.size(value) <= 0).cast("double"))}
+    found = {"nulls": F.avg(value.isNull().cast("double")), "distinct": F.approx_count_distinct(value).cast("double")}
     if column.type in NUMBERS:
-        quantiles = F.percentile_approx(one.cast("double"), list(QUANTILES))
-        found |= {"mean": F.avg(one.cast("double")), "std": F.stddev_pop(one.cast("double"))}
+        quantiles = F.percentile_approx(value.cast("double"), list(QUANTILES))
+        found |= {"mean": F.avg(value.cast("double")), "std": F.stddev_pop(value.cast("double"))}
         found |= {f"quantile_{q:g}": quantiles[i] for i, q in enumerate(QUANTILES)}
     return found
 
 
 def profile(rows: DataFrame, columns: Sequence[Declared]) -> DataFrame:
-    """feature, month, statistic and number (null: no value to tell it from), and the statistic `rows`, of each month.
+    """feature, month, statistic and number (null: no row has a value), and the statistic `rows`, of each month.
 
     One pass over the rows, whatever the number of columns.
     """
@@ -69,7 +70,7 @@ def _hash_fraction(key: str) -> Column:
 def edges(rows: DataFrame, names: Sequence[str], bins: int) -> dict[str, list[float]]:
     """Upper edges of bins that hold about as many rows each; empty where a column has no value.
 
-    A value that is an edge of several such bins has one of its own, so that what lies below it is told apart from it.
+    A value that is an edge of several such bins has a bin of its own, so that it is not mixed with what lies below it.
     """
     shares = [i / bins for i in range(1, bins)]
     found = rows.agg(*[F.percentile_approx(F.col(n).cast("double"), shares).alias(n) for n in names]).head() if names else None
@@ -84,9 +85,9 @@ def _apart(found: Sequence[float]) -> list[float]:
 
 def bin_of(name: str, upper: Sequence[float]) -> Column:
     """Number of the bin, 0 for the lowest, of a column's value, which is at most the bin's edge; -1 where it has none."""
-    one = F.col(name).cast("double")
-    above = F.size(F.filter(F.array(*[F.lit(e) for e in upper]), lambda e: one > e)) if upper else F.lit(0)
-    return F.when(one.isNull(), _NO_VALUE).otherwise(above)
+    value = F.col(name).cast("double")
+    above = F.size(F.filter(F.array(*[F.lit(e) for e in upper]), lambda e: value > e)) if upper else F.lit(0)
+    return F.when(value.isNull(), _NO_VALUE).otherwise(above)
 
 
 def bin_counts(rows: DataFrame, bins: Mapping[str, Sequence[float]], by: str) -> DataFrame:

@@ -11,12 +11,11 @@ from pyspark.ml.stat import Correlation
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from features.profiling.config import Selection
 from features.profiling.divergence import information_by_chance, mutual_information
-from features.profiling.profiles import bin_counts, bin_of, edges
-from features.trailing.config import Selection
+from features.profiling.profiles import DECILES, bin_counts, bin_of, edges
 
 LABEL = "label"
-_DECILES = 10
 _ROUNDING = 1e-9  # what the order of sums may take from a correlation of 1
 
 
@@ -45,7 +44,7 @@ def measure(rows: DataFrame, names: Sequence[str]) -> tuple[dict[str, Measured],
     """
     totals = [*[F.count(n) for n in names], *[F.approx_count_distinct(n) for n in names], F.count("*")]
     counts = rows.agg(*totals).collect()[0]
-    bins = edges(rows, [*names, LABEL], _DECILES)
+    bins = edges(rows, [*names, LABEL], DECILES)
     information = _information(rows, names, bins)
     measured = {
         name: Measured(1 - counts[i] / counts[-1], counts[len(names) + i], information[name]) for i, name in enumerate(names)
@@ -58,9 +57,9 @@ def measure(rows: DataFrame, names: Sequence[str]) -> tuple[dict[str, Measured],
 def _information(rows: DataFrame, names: Sequence[str], bins: Mapping[str, list[float]]) -> dict[str, float]:
     """Mutual information of each feature with the label, both by deciles, less that of chance; null is a bin of its own."""
     binned = rows.withColumn("label_bin", bin_of(LABEL, bins[LABEL]))
-    joint = {name: np.zeros((_DECILES + 1, _DECILES + 1)) for name in names}
-    for feature, label, one, number in bin_counts(binned, {n: bins[n] for n in names}, "label_bin").collect():
-        joint[feature][one + 1, label + 1] = number
+    joint = {name: np.zeros((DECILES + 1, DECILES + 1)) for name in names}
+    for feature, label_bin, bin_index, number in bin_counts(binned, {n: bins[n] for n in names}, "label_bin").collect():
+        joint[feature][bin_index + 1, label_bin + 1] = number  # null is bin -1
     return {name: max(0.0, mutual_information(counts) - information_by_chance(counts)) for name, counts in joint.items()}
 
 
@@ -85,10 +84,10 @@ def clusters(correlations: np.ndarray, limit: float) -> list[int]:
             continue
         number, reached = max(found, default=-1) + 1, [first]
         while reached:
-            one = reached.pop()
-            if found[one] < 0:
-                found[one] = number
-                reached += [int(other) for other in np.flatnonzero(linked[one])]
+            feature = reached.pop()
+            if found[feature] < 0:
+                found[feature] = number
+                reached += [int(other) for other in np.flatnonzero(linked[feature])]
     return found
 
 
@@ -99,13 +98,13 @@ def choose(measured: Mapping[str, Measured], correlations: np.ndarray, rule: Sel
         measured: by feature, in the order of declaration.
         correlations: (features, features), in that order.
     """
-    names, group = list(measured), clusters(correlations, rule.max_correlation)
-    reasons = {name: _reason(measured[name], rule) for name in names}
-    for number in set(group):
-        members = [name for name, of in zip(names, group, strict=True) if of == number and not reasons[name]]
+    cluster_of = dict(zip(measured, clusters(correlations, rule.max_correlation), strict=True))
+    reasons = {name: _reason(measured[name], rule) for name in measured}
+    for number in set(cluster_of.values()):
+        members = [name for name, cluster in cluster_of.items() if cluster == number and not reasons[name]]
         best = max(members, key=lambda name: measured[name].information, default="")
         reasons |= {name: f"correlated with {best}" for name in members if name != best}
-    return {name: Choice(not reasons[name], reasons[name], of) for name, of in zip(names, group, strict=True)}
+    return {name: Choice(not reasons[name], reasons[name], cluster) for name, cluster in cluster_of.items()}
 
 
 def _reason(feature: Measured, rule: Selection) -> str:

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated, Any, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
+from features.profiling.config import Drift, Selection
 from features.source.config import Section, Zone
 from features.trailing.feature import Declared, Feature, Ratio, windows_of
 from features.trailing.operations import Part
@@ -38,7 +39,7 @@ def _twice(names: Iterable[str]) -> list[str]:
 
 
 def _check_columns(key: str, declared: Declared) -> None:
-    alike = _twice({column for f in declared if isinstance(f, Feature) for column in f.about})
+    alike = _twice({column for f in declared if isinstance(f, Feature) for column in f.columns_read})
     if alike:
         raise ValueError(f"{key}: columns of the context must differ in more than case. Received {', '.join(alike)}.")
 
@@ -73,30 +74,6 @@ def _check_tiles(key: str, declared: Declared) -> None:
 def _written(feature: Feature) -> str:
     """As it is declared, without defaults."""
     return json.dumps(feature.model_dump(mode="json", exclude_defaults=True)).replace('"', "")
-
-
-class Selection(Section):
-    """Which features the model sees; each rule leaves out what breaks it. Features that are no number are never seen."""
-
-    max_nulls: Annotated[float, Field(ge=0, le=1)] = 0.99  # share of training rows without a value
-    min_distinct: PositiveInt = 2
-    min_information: NonNegativeFloat = 0.0  # mutual information with the label, in nats
-    max_correlation: Annotated[float, Field(gt=0, le=1)] = 1.0  # absolute; of a cluster the most informative feature stays
-
-
-class Threshold(Section):
-    warn: NonNegativeFloat | None = None
-    fail: NonNegativeFloat | None = None  # ends the run with 3
-
-
-class Drift(Section):
-    """How far the newest month may be from a reference month."""
-
-    reference: Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
-    psi: Threshold = Threshold(warn=0.25)
-    ks: Threshold = Threshold()
-    new_labels: Threshold = Threshold()  # share of rows whose label the reference month has not
-    min_rows: PositiveInt = 200  # a month with fewer rows of days with events is not judged, nor are others against it
 
 
 class FeaturesConfig(Section):

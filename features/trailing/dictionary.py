@@ -53,10 +53,10 @@ def entries(entity: str, declared: Declared, source: SourceConfig, marks: Marks)
 
 
 def _entry(entity: str, name: str, feature: Feature, window: tuple[int, ...], source: SourceConfig, marks: Marks) -> Entry:
-    about = [cleaned for column in feature.about for cleaned in _cleaned(column)]
-    parts = dict.fromkeys(f"{entity}_days.{feature.prefix}{part.name}" for part in feature.how.parts(feature))
-    raw = dict.fromkeys(column for table, field in about for column in _raw(table, field, source, marks))
-    cleaned = dict.fromkeys(_told(*of) for of in about)
+    read = [cleaned for column in feature.columns_read for cleaned in _cleaned(column)]
+    parts = dict.fromkeys(f"{entity}_days.{feature.prefix}{part.name}" for part in feature.op.parts(feature))
+    raw = dict.fromkeys(column for table, field in read for column in _raw(table, field, source, marks))
+    cleaned = dict.fromkeys(_qualified(table, field) for table, field in read)
     lineage = (tuple(raw), tuple(cleaned), tuple(parts), (f"{entity}_features.{name}",))
     return Entry(
         name,
@@ -64,7 +64,7 @@ def _entry(entity: str, name: str, feature: Feature, window: tuple[int, ...], so
         feature.description or "",
         formula(feature, window),
         feature.unit or "",
-        feature.how.empty,
+        feature.op.empty,
         tuple(stage for stage in lineage if stage),
     )
 
@@ -83,7 +83,7 @@ def _cleaned(column: str) -> list[tuple[str, str]]:
     return [("events", made_of) for made_of in _MADE_OF.get(column, (column,))]
 
 
-def _told(table: str, column: str) -> str:
+def _qualified(table: str, column: str) -> str:
     name = column_name(column)
     return f"{table}.{column}" if name == column else f"{table}.context[{name}]"
 

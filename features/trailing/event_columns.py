@@ -24,7 +24,7 @@ def with_key(events: DataFrame, items: DataFrame, entity: str) -> DataFrame:
 
 def columns_needed(declared: Declared) -> set[str]:
     """Columns that declarations are about, as they are declared."""
-    return {column for f in declared if isinstance(f, Feature) for column in f.about}
+    return {column for f in declared if isinstance(f, Feature) for column in f.columns_read}
 
 
 def with_event_columns(events: DataFrame, items: DataFrame, needed: set[str], config: FeaturesConfig) -> DataFrame:

@@ -97,13 +97,13 @@ class Feature(Section):
         return {values.pop("operation"): values.pop("of"), **values}
 
     @property
-    def how(self) -> Operation:
+    def op(self) -> Operation:
         return OPERATIONS[self.operation]
 
     @property
     def kind(self) -> Kind:
         if self.of.startswith(CONTEXT):
-            return "number" if "label" not in self.how.about else "label"
+            return "number" if "label" not in self.op.accepts else "label"
         return KINDS[self.of]
 
     @property
@@ -111,7 +111,7 @@ class Feature(Section):
         return column_name(self.of)
 
     @property
-    def about(self) -> tuple[str, ...]:
+    def columns_read(self) -> tuple[str, ...]:
         """Every column that it is about, conditions included, as they are declared."""
         return (self.of, *self.where)
 
@@ -119,7 +119,7 @@ class Feature(Section):
     def type(self) -> str:
         """Of its columns, in Spark's short form."""
         one = "double" if self.kind == "number" else "string"
-        return {"same": one, "list": f"array<{one}>"}.get(self.how.type, self.how.type)
+        return {"same": one, "list": f"array<{one}>"}.get(self.op.type, self.op.type)
 
     @property
     def is_number(self) -> bool:
@@ -147,26 +147,26 @@ class Feature(Section):
     @property
     def parts(self) -> dict[str, Part]:
         """The columns of a tile that it needs, by name."""
-        return {f"{self.prefix}{part.name}": part for part in (EVENTS, *self.how.parts(self))}
+        return {f"{self.prefix}{part.name}": part for part in (EVENTS, *self.op.parts(self))}
 
     @property
     def windows(self) -> tuple[tuple[int, ...], ...]:
         """The days of each column that the feature makes."""
-        return (self.days,) if self.how.windows > 1 else tuple((days,) for days in self.days)
+        return (self.days,) if self.op.windows > 1 else tuple((days,) for days in self.days)
 
     def name(self, window: tuple[int, ...]) -> str:
-        return f"{self.prefix}{self.column}_{self.how.name(self)}_{'_'.join(f'{days}d' for days in window)}"
+        return f"{self.prefix}{self.column}_{self.op.name(self)}_{'_'.join(f'{days}d' for days in window)}"
 
     @model_validator(mode="after")
     def column_is_known(self) -> Self:
-        for column in self.about:
+        for column in self.columns_read:
             is_context = re.fullmatch(r"context\.\w+", column) and column_name(column).lower() not in KINDS
             if column not in KINDS and not is_context:
                 raise ValueError(f"a column must be one of {sorted(KINDS)} or context.OTHER_NAME. Received {column!r}.")
-        if not self.of.startswith(CONTEXT) and self.kind not in self.how.about:
-            fitting = sorted(name for name, kind in KINDS.items() if kind in self.how.about)
+        if not self.of.startswith(CONTEXT) and self.kind not in self.op.accepts:
+            fitting = sorted(name for name, kind in KINDS.items() if kind in self.op.accepts)
             raise ValueError(f"{self.operation} must be of one of {fitting}. Received {self.of!r}.")
-        if self.of.startswith(CONTEXT) and not {"number", "label"} & self.how.about:
+        if self.of.startswith(CONTEXT) and not {"number", "label"} & self.op.accepts:
             raise ValueError(f"{self.operation} must be of events. Received {self.of!r}.")
         return self
 
@@ -197,12 +197,12 @@ class Feature(Section):
     @model_validator(mode="after")
     def has_what_it_needs(self) -> Self:
         for key in ("k", "half_life", "smoothing", "prior"):
-            if (getattr(self, key) is not None) != (key in self.how.needs):
-                needed = "needs" if key in self.how.needs else "takes no"
+            if (getattr(self, key) is not None) != (key in self.op.needs):
+                needed = "needs" if key in self.op.needs else "takes no"
                 raise ValueError(f"{self.operation} {needed} {key}. Received {key}={getattr(self, key)}.")
         if not self.days:
             raise ValueError(f"{self.operation} must have a window, such as days: [30]. Received none.")
-        if self.how.windows > 1 and (len(self.days) != self.how.windows or list(self.days) != sorted(set(self.days))):
+        if self.op.windows > 1 and (len(self.days) != self.op.windows or list(self.days) != sorted(set(self.days))):
             raise ValueError(f"{self.operation} takes two windows, the short one first. Received days={list(self.days)}.")
         return self
 

@@ -22,14 +22,14 @@ def _conditions(feature: Feature) -> str:
 def formula(feature: Feature, window: tuple[int, ...]) -> str:
     """How a column of the feature is made, in words."""
     days = " and the ".join(f"{d}" for d in window)
-    return f"{feature.how.text(feature)}{_conditions(feature)} in the {days} whole days before date"
+    return f"{feature.op.text(feature)}{_conditions(feature)} in the {days} whole days before date"
 
 
 def _feature_column(name: str, feature: Feature, window: tuple[int, ...]) -> Column:
     unit = f", in {feature.unit}" if feature.unit else ""
     described = f"{feature.description}: " if feature.description else ""
-    comment = f"{described}{formula(feature, window)}{unit}; {feature.how.empty}"
-    return Column(name, feature.type, comment, feature.how.nullable)
+    comment = f"{described}{formula(feature, window)}{unit}; {feature.op.empty}"
+    return Column(name, feature.type, comment, feature.op.nullable)
 
 
 NO_DIVISOR = "null: no divisor"
@@ -94,4 +94,4 @@ def zero_features(declared: Declared) -> frozenset[str]:
 
 def logarithmic_features(declared: Declared) -> frozenset[str]:
     """Those of `model_features` that are spread over orders of magnitude, as counts and sums are; no ratio is."""
-    return frozenset(name for name, (feature, _) in windows_of(declared).items() if feature.how.logarithmic)
+    return frozenset(name for name, (feature, _) in windows_of(declared).items() if feature.op.logarithmic)

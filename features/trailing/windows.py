@@ -52,7 +52,7 @@ class TrailingPast(Past):
 
 def value(feature: Feature, past: Past) -> Column:
     """The feature of the window, of the type that its table declares."""
-    return feature.how.value(feature, past).cast(feature.type)
+    return feature.op.value(feature, past).cast(feature.type)
 
 
 def ratios(declared: Declared) -> list[Column]:

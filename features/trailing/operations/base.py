@@ -97,7 +97,7 @@ class Past(ABC):
 class Operation(ABC):
     """One way to make a number, a label, a list or a map of the events of a window."""
 
-    about: ClassVar[frozenset[Kind]]  # kinds of columns that it can be applied to
+    accepts: ClassVar[frozenset[Kind]]  # kinds of columns that it can be applied to
     type: ClassVar[str]  # of the feature, in Spark's short form
     empty: ClassVar[str]  # what the feature holds where the window has no event: the end of its comment
     nullable: ClassVar[bool] = False

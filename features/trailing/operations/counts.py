@@ -18,7 +18,7 @@ SESSIONS = Part(
 
 
 class Count(Operation):
-    about, type, empty, logarithmic = frozenset({"events", "sessions"}), "bigint", "0: none", True
+    accepts, type, empty, logarithmic = frozenset({"events", "sessions"}), "bigint", "0: none", True
 
     def parts(self, feature: Feature) -> tuple[Part, ...]:
         return (SESSIONS if feature.of == "sessions" else EVENTS,)
@@ -31,7 +31,7 @@ class Count(Operation):
 
 
 class _OfEvents(Operation):
-    about = frozenset({"events"})
+    accepts = frozenset({"events"})
 
     def parts(self, feature: Feature) -> tuple[Part, ...]:
         return (EVENTS,)

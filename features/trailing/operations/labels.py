@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from features.trailing.feature import Feature
 
 
-def counts(of: str) -> Part:
+def counts_part(of: str) -> Part:
     label = column_name(of)
     return Part(f"{label}_events", "map<string,bigint>", f"events by {label}; empty: none has one", of)
 
 
-def sketch(of: str) -> Part:
+def sketch_part(of: str) -> Part:
     label = column_name(of)
     comment = f"HyperLogLog sketch of {label} (Apache DataSketches), which unions count distinct labels"
     return Part(f"{label}_sketch", "binary", comment, of, lambda inside: F.hll_sketch_agg(F.when(inside, event_column(of))))
@@ -31,7 +31,7 @@ def let(value: Column, body: Callable[[Column], Column]) -> Column:
     return F.transform(F.array(value), body)[0]
 
 
-def total(entries: Column) -> Column:
+def sum_of_values(entries: Column) -> Column:
     """Sum of the values of an array of entries; whole numbers are exact in it, too."""
     return F.aggregate(entries, F.lit(0.0), lambda sum_, entry: sum_ + entry["value"])
 
@@ -46,44 +46,43 @@ def summed_by_key(entries: Column) -> Column:
         entries: array of structs that begin with `key` and have `value`. The values of a key are added in the order of the
             other fields, so that a sum of floats does not hang on the order of entries.
     """
+    return let(F.sort_array(entries), _sum_runs)  # array_sort compares by an expression, which takes ten times as long
 
-    def sums(ordered: Column) -> Column:
-        def begins(at: Column) -> Column:
-            return ~ordered[at]["key"].eqNullSafe(F.get(ordered, at - 1)["key"])
 
-        def of_key(first: Column, end: Column) -> Column:
-            own = F.slice(ordered, first + 1, end - first)
-            return F.struct(ordered[first]["key"].alias("key"), total(own).alias("value"))
+def _sum_runs(entries: Column) -> Column:
+    """`summed_by_key` of sorted entries, in which each key is a run of neighbours."""
+    starts = F.filter(F.transform(entries, lambda _, at: at), lambda at: _starts_run(entries, at))
+    return let(starts, lambda starts: F.transform(starts, lambda start, n: _run(entries, start, F.get(starts, n + 1))))
 
-        def between(firsts: Column) -> Column:
-            return F.transform(firsts, lambda first, nth: of_key(first, F.coalesce(F.get(firsts, nth + 1), F.size(ordered))))
 
-        return let(F.filter(F.transform(ordered, lambda _, at: at), begins), between)
+def _starts_run(entries: Column, at: Column) -> Column:
+    return ~entries[at]["key"].eqNullSafe(F.get(entries, at - 1)["key"])
 
-    return let(F.sort_array(entries), sums)  # array_sort compares by an expression, which takes ten times as long
+
+def _run(entries: Column, start: Column, next_start: Column) -> Column:
+    """One key with its sum; `next_start` is null for the last one."""
+    end = F.coalesce(next_start, F.size(entries))
+    return F.struct(entries[start]["key"].alias("key"), sum_of_values(F.slice(entries, start + 1, end - start)).alias("value"))
 
 
 def shares(sums: Column, smoothing: float = 0.0) -> Column:
     """Map of each key to its part of the sum of all and `smoothing`."""
+    return let(sums, lambda sums: let(sum_of_values(sums) + smoothing, lambda whole: _divided(sums, whole)))
 
-    def of(sums: Column) -> Column:
-        return let(
-            total(sums) + smoothing,
-            lambda whole: F.map_from_entries(F.transform(sums, lambda e: F.struct(e["key"], e["value"] / whole))),
-        )
 
-    return let(sums, of)
+def _divided(entries: Column, whole: Column) -> Column:
+    return F.map_from_entries(F.transform(entries, lambda entry: F.struct(entry["key"], entry["value"] / whole)))
 
 
 class _OfLabel(Operation):
-    about = frozenset({"label", "list"})
+    accepts = frozenset({"label", "list"})
 
     def parts(self, feature: Feature) -> tuple[Part, ...]:
-        return (counts(feature.of),)
+        return (counts_part(feature.of),)
 
     def summed(self, feature: Feature, past: Past) -> Column:
         """Entries of each label with its events in the window, in the order of labels."""
-        return summed_by_key(F.flatten(F.transform(past.list(counts(feature.of)), F.map_entries)))
+        return summed_by_key(F.flatten(F.transform(past.list(counts_part(feature.of)), F.map_entries)))
 
 
 class Share(_OfLabel):
@@ -108,22 +107,19 @@ class Interest(_OfLabel):
     type, empty, needs = "map<string,double>", "empty: none", frozenset({"half_life", "smoothing"})
 
     def value(self, feature: Feature, past: Past) -> Column:
-        part = counts(feature.of)
+        part = counts_part(feature.of)
         tile = F.struct(past.tile_date.alias("day"), F.map_entries(past.column(part)).alias("counts"))
         tiles = past.over(F.collect_list(F.when(past.column(part).isNotNull(), tile)))
+        decayed = F.flatten(F.transform(tiles, lambda tile: self._decayed(tile, feature)))
+        return shares(summed_by_key(decayed), float(feature.smoothing or 0))
 
-        def weighed(tile: Column) -> Column:
-            def of_age(weight: Column) -> Column:
-                return F.transform(
-                    tile["counts"],
-                    lambda one: F.struct(
-                        one["key"].alias("key"), tile["day"].alias("day"), (one["value"] * weight).alias("value")
-                    ),
-                )
+    def _decayed(self, tile: Column, feature: Feature) -> Column:
+        """Entries of a tile's labels; `day` comes before the value, so that sums are made from the oldest on."""
 
-            return let(decay(tile["day"], feature), of_age)
+        def entry(count: Column, weight: Column) -> Column:
+            return F.struct(count["key"].alias("key"), tile["day"].alias("day"), (count["value"] * weight).alias("value"))
 
-        return shares(summed_by_key(F.flatten(F.transform(tiles, weighed))), float(feature.smoothing or 0))
+        return let(decay(tile["day"], feature), lambda weight: F.transform(tile["counts"], lambda n: entry(n, weight)))
 
     def text(self, feature: Feature) -> str:
         return (
@@ -156,7 +152,7 @@ class Distinct(_OfLabel):
     type, empty = "int", "0: none"
 
     def value(self, feature: Feature, past: Past) -> Column:
-        maps = past.list(counts(feature.of))
+        maps = past.list(counts_part(feature.of))
         return F.size(F.array_distinct(F.flatten(F.transform(maps, F.map_keys))))
 
     def text(self, feature: Feature) -> str:
@@ -169,16 +165,16 @@ class DistinctSketch(_OfLabel):
     A sketch estimates by the order in which it has met labels and other sketches, which is that of Spark's partitions.
     """
 
-    about, type, empty = frozenset({"label"}), "bigint", "0: none"
+    accepts, type, empty = frozenset({"label"}), "bigint", "0: none"
     # Four standard errors, each 1.04 / sqrt(2 ** 12), with Spark's 12 bits (Flajolet et al. 2007, HyperLogLog). As estimates
     # are whole numbers, those below 15 must be equal.
     tolerance = 4 * 1.04 / 2**6
 
     def parts(self, feature: Feature) -> tuple[Part, ...]:
-        return (sketch(feature.of),)
+        return (sketch_part(feature.of),)
 
     def value(self, feature: Feature, past: Past) -> Column:
-        union = past.over(F.hll_union_agg(past.column(sketch(feature.of))))
+        union = past.over(F.hll_union_agg(past.column(sketch_part(feature.of))))
         return F.coalesce(F.hll_sketch_estimate(union), F.lit(0).cast("bigint"))
 
     def text(self, feature: Feature) -> str:

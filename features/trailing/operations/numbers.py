@@ -19,25 +19,25 @@ def _chosen(inside: Column, of: str) -> Column:
     return F.when(inside, event_number(of))
 
 
-def total(of: str) -> Part:
+def sum_part(of: str) -> Part:
     column = column_name(of)
     sum_ = lambda inside: F.coalesce(F.sum(_chosen(inside, of)), F.lit(0.0))  # noqa: E731
     return Part(f"{column}_sum", "double", f"sum of {column}; 0: none has one", of, sum_)
 
 
-def number(of: str) -> Part:
+def count_part(of: str) -> Part:
     column = column_name(of)
     return Part(f"{column}_count", "bigint", f"events with {column}", of, lambda inside: F.count(_chosen(inside, of)))
 
 
-def spread(of: str) -> Part:
+def variance_part(of: str) -> Part:
     column = column_name(of)
     comment = f"variance of {column} within the day, of the population; null: none has one"
     return Part(f"{column}_variance", "double", comment, of, lambda inside: F.var_pop(_chosen(inside, of)))
 
 
 class _OfNumber(Operation):
-    about = frozenset({"number"})
+    accepts = frozenset({"number"})
     type = "double"
     empty = "null: none has one"
     nullable = True
@@ -47,22 +47,22 @@ class Sum(_OfNumber):
     empty, nullable, logarithmic = "0: none has one", False, True
 
     def parts(self, feature: Feature) -> tuple[Part, ...]:
-        return (total(feature.of),)
+        return (sum_part(feature.of),)
 
     def value(self, feature: Feature, past: Past) -> Column:
-        return past.sum(total(feature.of))
+        return past.sum(sum_part(feature.of))
 
     def text(self, feature: Feature) -> str:
         return f"sum of {feature.column}"
 
 
 class Mean(_OfNumber):
-    about = frozenset({"number", "sessions"})
+    accepts = frozenset({"number", "sessions"})
 
     def parts(self, feature: Feature) -> tuple[Part, ...]:
         if feature.of == "sessions":
-            return (total("session_seconds"), SESSIONS)
-        return (total(feature.of), number(feature.of))
+            return (sum_part("session_seconds"), SESSIONS)
+        return (sum_part(feature.of), count_part(feature.of))
 
     def value(self, feature: Feature, past: Past) -> Column:
         sum_, count = self.parts(feature)
@@ -79,7 +79,7 @@ class SmoothedMean(Mean):
     past alone (Micci-Barreca 2001, with a declared prior: a fitted one would have seen the whole period).
     """
 
-    about, needs = _OfNumber.about, frozenset({"smoothing", "prior"})
+    accepts, needs = _OfNumber.accepts, frozenset({"smoothing", "prior"})
 
     def value(self, feature: Feature, past: Past) -> Column:
         sum_, count = self.parts(feature)
@@ -116,7 +116,7 @@ class Std(_OfNumber):
     """
 
     def parts(self, feature: Feature) -> tuple[Part, ...]:
-        return (total(feature.of), number(feature.of), spread(feature.of))
+        return (sum_part(feature.of), count_part(feature.of), variance_part(feature.of))
 
     def value(self, feature: Feature, past: Past) -> Column:
         sum_, count, variance = self.parts(feature)
@@ -138,10 +138,10 @@ class DecayedSum(_OfNumber):
     empty, nullable, logarithmic, needs = "0: none has one", False, True, frozenset({"half_life"})
 
     def parts(self, feature: Feature) -> tuple[Part, ...]:
-        return (total(feature.of),)
+        return (sum_part(feature.of),)
 
     def value(self, feature: Feature, past: Past) -> Column:
-        return decayed(past, total(feature.of), feature)
+        return decayed(past, sum_part(feature.of), feature)
 
     def text(self, feature: Feature) -> str:
         return f"sum of {feature.column}, each weighted by 1/2 to the power of its age in days by {feature.half_life},"

@@ -23,7 +23,7 @@ def _placed(inside: Column, of: str) -> Column:
 
 
 class _Placed(Operation):
-    about = frozenset({"number", "label"})
+    accepts = frozenset({"number", "label"})
     empty, nullable = "null: none has one", True
 
     def _struct(self, feature: Feature) -> str:

@@ -3,10 +3,10 @@ import statistics
 
 import pytest
 
-from features.profiling.drift import drift, judge
+from features.profiling.config import Drift, Threshold
+from features.profiling.drift import Drifted, beyond_thresholds, drift
 from features.profiling.profiles import bin_counts, edges, profile, sample, sample_months
 from features.schema import Column
-from features.trailing.config import Drift, Threshold
 
 COLUMNS = (
     Column("number", "double", ""),
@@ -106,12 +106,13 @@ def test_a_label_is_new_that_no_row_of_the_reference_month_has_and_not_only_none
 
 
 def test_the_newest_month_of_each_feature_is_judged_by_the_thresholds():
-    found = [
+    rows = [
         ("few rows of late", "2020-02", "psi", 0.6),
         ("a", "2020-02", "psi", 9.0),
         ("a", "2020-03", "psi", 0.3),
         ("b", "2020-03", "psi", 0.6),
         ("c", "2020-03", "ks", 1.0),
     ]
-    warned, failed = judge(found, Drift(reference="2020-01", psi=Threshold(warn=0.25, fail=0.5)))
+    found = [Drifted(*row) for row in rows]
+    warned, failed = beyond_thresholds(found, Drift(reference="2020-01", psi=Threshold(warn=0.25, fail=0.5)))
     assert (warned, failed) == ([found[2]], [found[0], found[3]])

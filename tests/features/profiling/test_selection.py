@@ -4,8 +4,8 @@ import math
 import numpy as np
 import pytest
 
+from features.profiling.config import Selection
 from features.profiling.selection import Measured, choose, clusters, measure
-from features.trailing.config import Selection
 
 GOOD = Measured(nulls=0.1, distinct=50, information=0.2)
 

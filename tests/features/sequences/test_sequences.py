@@ -11,6 +11,7 @@ from features.content.encoding import with_user_content
 from features.scaling import fit
 from features.schema import conform
 from features.sequences.config import SequencesConfig, Split
+from features.sequences.leakage import check_events, check_examples
 from features.sequences.order import start_of
 from features.sequences.sequences import latest_windows, length_buckets, training_examples
 from features.sequences.splits import with_split
@@ -19,7 +20,6 @@ from features.sequences.vocabularies import Vocabularies
 from features.tables import ITEM_VOCABULARY, LABEL_VOCABULARY, SEQUENCES, USER_VOCABULARY
 from features.trailing.config import FeaturesConfig
 from features.trailing.feature import Feature
-from features.trailing.leakage import check_events, check_examples
 from features.trailing.tables import logarithmic_features, model_features, zero_features
 from features.trailing.tiles import day_tiles
 from features.trailing.windows import every_key, trailing_features

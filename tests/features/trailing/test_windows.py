@@ -135,7 +135,7 @@ def test_every_operation_of_items_equals_a_loop_over_the_events(spark, events):
 @A_FEW
 @given(logs())
 def test_every_operation_of_categories_equals_a_loop_over_the_events(spark, events):
-    _check(spark, events, tuple(f for f in _not_of("category") if f.days == WINDOWS or f.how.needs), "category")
+    _check(spark, events, tuple(f for f in _not_of("category") if f.days == WINDOWS or f.op.needs), "category")
 
 
 def test_hours_and_weekdays_follow_the_zone_through_its_change_to_summer_time(spark):
@@ -166,7 +166,7 @@ def test_a_key_without_a_past_has_what_the_comment_says(spark):
     row = _features(spark, [Event("u", "i1", at(9), value=2.0, event_id="e")], _not_of("user_id"))["u", dt.date(2020, 1, 9)]
     empty = {"0": 0, "null": None}
     for name, (feature, _) in windows_of(_not_of("user_id")).items():
-        kind = feature.how.empty.split(":")[0]
+        kind = feature.op.empty.split(":")[0]
         assert row[name] == empty.get(kind, {} if feature.type.startswith("map") else []), name
 
 
