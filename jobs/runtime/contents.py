@@ -34,8 +34,10 @@ class Content:
 
 
 def item_contents(run: Run) -> Content:
-    """Raises:
-    ContractError: an item's vector has another size than declared.
+    """The items with what is declared about them.
+
+    Raises:
+        ContractError: an item's vector has another size than declared.
     """
     items, fields = run.read("items"), run.config.content.item
     for field in fields:

@@ -29,8 +29,10 @@ class LogRelay(AbstractContextManager["LogRelay"]):
     """Prints each JSON line that tasks send, until it is closed."""
 
     def __init__(self, host: str) -> None:
-        """Args:
-        host: of the driver, as executors reach it.
+        """Starts to listen.
+
+        Args:
+            host: of the driver, as executors reach it.
         """
         token = secrets.token_hex(16)
         self._server = socketserver.ThreadingTCPServer(("", 0), _printing(token.encode()))

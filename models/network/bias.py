@@ -69,7 +69,9 @@ class RelativeBias(Composite):
         self.times = embedding(GAP_BUCKETS, config.heads, own, "times") if config.relative_times else None
 
     def call(self, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor | None:
-        """Args:
+        """What is added to the scores of attention; None where nothing is declared.
+
+        Args:
             rows: (batch, length) float64, when what attends happens, in seconds.
             columns: (batch, length) float64, when what it attends to has happened.
         Returns:

@@ -13,9 +13,9 @@ from models.network.layers import derive
 
 
 class Negatives(NamedTuple):
-    """What one lane of a step is told apart from.
+    """The items that the targets of one lane of a step are compared with.
 
-    items         (1, negatives) int32, drawn with replacement and shared by all positions, or (n, negatives), by none
+    items         int32, drawn with replacement: (1, negatives) shared by all positions, or (n, negatives), a set for each
     log_expected  (items,) float32, log of how often each item is expected among them; -inf: never drawn
     """
 
@@ -30,8 +30,10 @@ class Sampler:
     """
 
     def __init__(self, train_events: np.ndarray, config: LossConfig) -> None:
-        """Args:
-        train_events: (items,) int64.
+        """Prepares the draws of one configuration.
+
+        Args:
+            train_events: (items,) int64.
         """
         real = (np.arange(len(train_events)) >= FIRST) & (train_events > 0)
         weights = np.where(real, np.maximum(train_events, 1).astype(np.float64) ** config.popularity_power, 0.0)

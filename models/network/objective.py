@@ -1,4 +1,4 @@
-"""What training minimises: how the next item is told apart from the others, and how a value is judged."""
+"""What training minimises: the loss of the next item among all or drawn items, and the loss of a value."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ class Objective:
     """The losses that a configuration declares."""
 
     def __init__(self, config: LossConfig, train_events: np.ndarray | None = None, like_score: float | None = None) -> None:
-        """Args:
-        train_events: (items,) int64, training events of each item; needed where negatives are drawn.
-        like_score: z-score of the value from which on an item is liked; needed where `like_from` is declared.
+        """Prepares what the declared losses need.
+
+        Args:
+            train_events: (items,) int64, training events of each item; needed where negatives are drawn.
+            like_score: z-score of the value from which on an item is liked; needed where `like_from` is declared.
         """
         self.config, self.like_score = config, like_score
         self._sampler: Sampler | None = None

@@ -22,8 +22,10 @@ _VALUE_COLUMNS = ("index", "bias", "neighbours")
 
 
 def read_item_content(path: str, version: int, sizes: Sizes) -> ItemContent:
-    """Raises:
-    StreamError: the table cannot be read exactly, or it is of another vocabulary than `sizes`.
+    """The table item_content at one version; row i of each array belongs to item index i.
+
+    Raises:
+        StreamError: the table cannot be read exactly, or it is of another vocabulary than `sizes`.
     """
     tables = _tables(path, table_files(path, version), _CONTENT_COLUMNS)
     if not tables:

@@ -40,9 +40,11 @@ class LaneReader(AbstractContextManager["LaneReader"]):
         batches: int = 0,
         inputs: Sequence[Input] = (*HISTORY, *TARGETS),
     ):
-        """Args:
-        sizes: of the inputs.
-        batches: how many batches of this bucket are already taken.
+        """Opens the files of the lane's parts, if any are left.
+
+        Args:
+            sizes: of the inputs.
+            batches: how many batches of this bucket are already taken.
         """
         self._plan, self._length, self._inputs, self._sizes = plan, length, inputs, sizes
         self._batch, self._entries = plan.batch[length], {i.name: i.entries(length, sizes) for i in inputs}
@@ -53,8 +55,10 @@ class LaneReader(AbstractContextManager["LaneReader"]):
         self._left = np.zeros(0, np.int64)  # which of its rows are still to be taken, in their order
 
     def next_batch(self) -> Batch:
-        """Raises:
-        StreamError: rows, types or lengths other than the log and the contract say.
+        """The next batch of the plan.
+
+        Raises:
+            StreamError: rows, types or lengths other than the log and the contract say.
         """
         batch: Batch = {i.name: np.empty((self._batch, self._entries[i.name]), i.dtype) for i in self._inputs}
         filled = 0
