@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 
 from jobs.runtime.errors import ConfigError
 from jobs.runtime.log_relay import LogRelay, RelayAddress, RelayedLog
+from models.errors import WorkerError
 from models.training.launch import Ended, WorkerProcess
 
 # What stands in the message of a barrier stage that Spark refuses, and what is to be done.
@@ -27,6 +28,10 @@ _REFUSALS = {
         "spark.dynamicAllocation.enabled=true. Submit with --conf spark.dynamicAllocation.enabled=false."
     ),
 }
+
+# What it says where the process or the machine of a task went away. Its own words for a stage that failed, which an error in
+# Python has too, are not among them.
+_LOST = ("ExecutorLostFailure", "Python worker exited unexpectedly")
 
 
 @dataclass(frozen=True)
@@ -70,13 +75,15 @@ class _Task:
 
 
 def run_workers(spark: SparkSession, spec: str, workers: int, threads: int | None, fields: dict[str, object]) -> list[Ended]:
-    """How each worker ended. A worker's failure is a result, not an exception: Spark would run the stage again by itself.
+    """How each worker ended. A worker's failure is a result, not an exception: Spark gives a stage up at the first task that
+    fails, and the other workers' ends would be lost.
 
     Args:
         spec: path of the run's spec, in a folder that every machine sees.
         fields: what every line of the log carries, such as run_id.
     Raises:
         ConfigError: the cluster has fewer task slots than workers, or a number of executors that changes as it goes.
+        WorkerError: the cluster has lost an executor, or the process of a task, and the worker with it.
     """
     mark = Path(spec).with_name(f"failed-{uuid.uuid4().hex}")
     stage = spark.sparkContext.parallelize(range(workers), workers).barrier()
@@ -84,10 +91,23 @@ def run_workers(spark: SparkSession, spec: str, workers: int, threads: int | Non
         with LogRelay(spark.conf.get("spark.driver.host", "localhost") or "localhost") as relay:
             return stage.mapPartitions(_Task(spec, str(mark), threads, fields, relay.address)).collect()
     except Exception as error:
-        text = str(getattr(error, "java_exception", error))
-        refusal = next((way_out for sign, way_out in _REFUSALS.items() if sign in text), None)
-        if refusal is None:
+        told = _told(error, workers)
+        if told is None:
             raise
-        raise ConfigError(refusal.format(workers=workers)) from error
+        raise told from error
     finally:
         mark.unlink(missing_ok=True)
+
+
+def _told(error: Exception, workers: int) -> Exception | None:
+    """What a user can do about the end of a barrier stage; None: it is a defect."""
+    text = str(getattr(error, "java_exception", error))
+    refusal = next((way_out for sign, way_out in _REFUSALS.items() if sign in text), None)
+    if refusal is not None:
+        return ConfigError(refusal.format(workers=workers))
+    if any(sign in text for sign in _LOST):
+        return WorkerError(
+            "every executor must stay to the end of training. The cluster has lost one, or the process of a task: it was taken "
+            "away, or out of memory. The same command goes on from the last checkpoint."
+        )
+    return None
