@@ -16,6 +16,7 @@ from jobs.training.workers import threads, train
 from models.config import ModelConfig, TrainingConfig
 from models.inputs import Sizes
 from models.stream.delta_log import table_files
+from models.training.lock import alone
 from models.training.spec import PinnedTable, TrainSpec
 
 DECISIVE = ("sequences", "item_content", "item_transitions", "item_values")  # the tables whose rows decide the model
@@ -26,6 +27,7 @@ def replay(run: Run, model_id: str) -> None:
     """Rebuilds the weights of a row of `models` in a folder of its own, which goes once they are found to be the same.
 
     Raises:
+        WorkerError: a worker died or stalled, or another replay of the model is at work.
         NoInputError: there is no such model.
         ContractError: an earlier version trained it, VACUUM has taken a version that it was trained on, or the weights are
             others.
@@ -40,6 +42,13 @@ def replay(run: Run, model_id: str) -> None:
     if changed:
         run.log("replay_differs", changed=changed)
     spec = _spec(run, card)
+    with alone(Path(f"{spec.folder}.lock")):
+        _compare(run, card, spec, changed)
+
+
+def _compare(run: Run, card: dict[str, Any], spec: TrainSpec, changed: list[str]) -> None:
+    """Trains by the spec and compares the weights with those of the row; its folder goes once they are the same."""
+    model_id = card["model_id"]
     if Path(str(spec.export)).exists():  # of a replay that came to its end: this one is to train, not to find it trained
         shutil.rmtree(spec.folder)
     result = train(run, spec)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ def train(run: Run, spec: TrainSpec) -> dict[str, Any]:
     """The chief's result: steps, rows, metrics.
 
     Raises:
-        WorkerError: a worker died or stalled.
+        WorkerError: a worker died or stalled, or another run trains the same.
         ContractError: what the workers refused.
     """
     run.log("spec", model_id=spec.model_id, lanes=spec.lanes, folder=spec.folder, sizes=vars(spec.sizes))
@@ -68,7 +69,7 @@ def _cores() -> int:
 def _write_spec(spec: TrainSpec) -> str:
     path = _spec_file(spec)
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
+    new = path.with_suffix(f".{uuid.uuid4().hex}")  # of this run alone: another may write the same
     new.write_text(spec.model_dump_json(indent=1), encoding="utf-8")
     new.rename(path)  # whole or not at all: the next run reads it
     return str(path)

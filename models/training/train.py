@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +27,7 @@ from models.stream.stream import Batch
 from models.training.checkpoint import BEST, Checkpoints
 from models.training.cluster import Cluster
 from models.training.device import device
+from models.training.lock import alone
 from models.training.optimizer import Optimizer, assign
 from models.training.scalars import Scalars
 from models.training.spec import GATE, TrainSpec
@@ -35,6 +36,8 @@ from models.training.validation import HR, NDCG, VALUE_LOSS, Validation
 from models.training.watchdog import Watchdog
 
 METRICS = (NDCG, HR, VALUE_LOSS)  # of validation
+LOCK = "lock"  # in the folder of a run, what its chief holds
+TELL_SECONDS = 60.0  # that pass at least between two lines about an epoch on its way
 SAMPLE_ROWS = 64  # on which the export is compared with the model, and of which gates are the means
 
 
@@ -67,6 +70,7 @@ def train(spec: TrainSpec, cluster: Cluster, watchdog: Watchdog, log: Log, progr
         log: gets one line an epoch.
         progress: gets steps done and steps in all, after each step.
     Raises:
+        WorkerError: another run is at work in the folder.
         LanesError: the lanes cannot be shared evenly by the workers that TF_CONFIG names.
         StreamError: the tables cannot be streamed exactly, or were not, or there are no training rows.
         CheckpointError: the folder's checkpoint is of another run.
@@ -78,19 +82,20 @@ def train(spec: TrainSpec, cluster: Cluster, watchdog: Watchdog, log: Log, progr
             "Train with --set training.lanes=N, or set it in the spec of a run that has no checkpoint yet."
         )
     run = TrainingRun(spec, cluster, watchdog, log, progress)
-    run.restore()
-    start = time.monotonic()
-    while not run.finished:
-        run.epoch()
-    run.keep_best()
-    transitions, metrics = run.weigh_transitions()
-    item_values, of_values = run.weigh_values()
-    metrics |= of_values
-    if cluster.is_chief:
-        if spec.export:
-            run.export(spec.export, transitions, item_values)
-        metrics |= run.gates()
-    run.leave_together()
+    with alone(Path(spec.folder, LOCK)) if cluster.is_chief else nullcontext():
+        run.restore()
+        start = time.monotonic()
+        while not run.finished:
+            run.epoch()
+        run.keep_best()
+        transitions, metrics = run.weigh_transitions()
+        item_values, of_values = run.weigh_values()
+        metrics |= of_values
+        if cluster.is_chief:
+            if spec.export:
+                run.export(spec.export, transitions, item_values)
+            metrics |= run.gates()
+        run.leave_together()
     return run.result(time.monotonic() - start, metrics)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.errors import CheckpointError, DivergedError, LanesError, StreamError
+from models.errors import CheckpointError, DivergedError, LanesError, StreamError, WorkerError
 from models.inputs import HISTORY
 from models.scoring.exported import Exported
 from models.signals.blend import HEAD_ALONE, Predictions, fit
@@ -270,6 +270,19 @@ def test_a_run_whose_loss_is_no_number_any_more_ends_with_what_to_change(tables,
 
 
 def test_a_run_whose_last_step_makes_weights_that_are_no_numbers_ends_with_what_to_change(tmp_path):
+def test_a_run_at_work_keeps_another_out_of_its_folder_until_it_ends(tables, tmp_path):
+    spec = training_spec(tables, tmp_path, epochs=1)
+
+    def train_it_too(done: int, total: int) -> None:
+        if done == total:
+            with pytest.raises(WorkerError, match=rf"{tmp_path}/lock: must be free. Another run is at work"):
+                run(spec)
+
+    trained, lines = run(spec, train_it_too)
+    assert [line["step"] for line in lines][:2] == ["begin", "epoch"]
+    assert run(spec)[0].steps == trained.steps
+
+
     write_tables(tmp_path, [*sequence_rows(1, 4), *sequence_rows(2, 4, split="valid")])
     spec = training_spec(tmp_path, tmp_path / "run", epochs=1, learning_rate=1e39, warmup_steps=0, lanes=1)
     with pytest.raises(DivergedError, match=r"weights must be numbers. Some are not by step 1: training has diverged"):
