@@ -83,6 +83,17 @@ def _result(ends: Sequence[Ended], spec: TrainSpec) -> dict:
     cause = first_cause(ends)
     if cause is not None:
         if cause.code == WorkerError.exit_code:
-            raise WorkerError(f"{cause.message} The same command goes on from the last checkpoint in {spec.folder}.")
+            again = f"The same command goes on from the last checkpoint in {spec.folder}."
+            raise WorkerError(" ".join([cause.message, again, *([_less_memory(spec)] if cause.killed else [])]))
         raise {2: ConfigError, 3: ContractError}.get(cause.code, RuntimeError)(cause.message)
     return next(end.result for end in ends if end.result is not None)
+
+
+def _less_memory(spec: TrainSpec) -> str:
+    """What to do where the system has killed a worker, as it does with the largest process once memory is out."""
+    training, negatives = spec.training, spec.training.loss.negatives
+    items = f"loss.negatives={negatives}" if negatives else f"or set loss.softmax: sampled, for items={spec.sizes.items}"
+    return (
+        "If it is killed again, it probably runs out of memory: give the machine more, or lower "
+        f"training.batch_size={training.batch_size}, model.dim={spec.model.dim}, {items}."
+    )

@@ -18,17 +18,25 @@ from typing import IO, Any
 
 from models.errors import INTERRUPTED, WorkerError
 
+PEER_LOST = "peer_lost"  # field of a worker's last line
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 3.0  # a worker whose peer is gone notices by itself within about a second, and says more than we could
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a worker ended. `result` is the chief's, if it trained to the end."""
+    """How a worker ended.
+
+    result     the chief's, if it trained to the end
+    killed     by SIGKILL, which nobody here sent, as a system does that is out of memory
+    peer_lost  it ended for the end of another worker
+    """
 
     code: int
     message: str
     result: dict[str, Any] | None = None
+    killed: bool = False
+    peer_lost: bool = False
 
 
 class WorkerProcess:
@@ -84,7 +92,8 @@ class WorkerProcess:
                 if deadline is not None and time.monotonic() > deadline:
                     self._process.kill()
                     self._process.wait()
-                    return Ended(WorkerError.exit_code, f"worker {self._index} was stopped: another worker has ended.")
+                    message = f"worker {self._index} was stopped: another worker has ended."
+                    return Ended(WorkerError.exit_code, message, peer_lost=True)
                 time.sleep(POLL_SECONDS)
             for reader in self._readers:
                 reader.join()
@@ -98,9 +107,10 @@ class WorkerProcess:
             return Ended(0, "", json.loads(self._results[-1]) if self._results else None)
         if code < 0 or code == INTERRUPTED:
             by = signal.SIGINT if code == INTERRUPTED else signal.Signals(-code)
-            return Ended(WorkerError.exit_code, f"worker {self._index} was ended by {by.name}.")
+            return Ended(WorkerError.exit_code, f"worker {self._index} was ended by {by.name}.", killed=by == signal.SIGKILL)
         if self._errors:
-            return Ended(code, str(self._errors[-1]["error"]))
+            last = self._errors[-1]
+            return Ended(code, str(last["error"]), peer_lost=bool(last.get(PEER_LOST)))
         return Ended(code, f"worker {self._index} ended with exit code {code}. It said: {' '.join(self._noise)}")
 
     def _take_line(self, line: str) -> None:
@@ -116,8 +126,7 @@ class WorkerProcess:
 def first_cause(ends: Iterable[Ended]) -> Ended | None:
     """Of workers that ended badly the one to report: what is refused for good, then who was ended, then who noticed."""
     failed = [end for end in ends if end.code]
-    noticed = ("was stopped", "another worker is gone")
-    failed.sort(key=lambda end: (end.code == WorkerError.exit_code, any(n in end.message for n in noticed)))
+    failed.sort(key=lambda end: (end.code == WorkerError.exit_code, end.peer_lost))
     return failed[0] if failed else None
 
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from models.errors import INTERRUPTED, WorkerError
+from models.training.launch import PEER_LOST
 from models.training.spec import TrainSpec
 from models.training.watchdog import Watchdog, end_with_parent
 
@@ -109,7 +110,8 @@ def _operation_failed(error: Exception, task: WorkerTask) -> int:
 
     kind, gone = type(error).__name__, (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
     if task.workers > 1 and isinstance(error, (*gone, tf.errors.DeadlineExceededError)):
-        return _failed(f"worker {task.index} of {task.workers}: another worker is gone ({kind}).", WorkerError.exit_code)
+        message = f"worker {task.index} of {task.workers}: another worker is gone ({kind})."
+        return _failed(message, WorkerError.exit_code, **{PEER_LOST: True})
     traceback.print_exception(error)
     return _failed(f"worker {task.index} of {task.workers}: {kind}: {' '.join(str(error).split())[:500]}", 1)
 
@@ -133,8 +135,8 @@ def _write(**fields: object) -> None:
     sys.stderr.flush()
 
 
-def _failed(message: str, code: int) -> int:
-    _write(step="error", error=message, exit_code=code)
+def _failed(message: str, code: int, **fields: object) -> int:
+    _write(step="error", error=message, exit_code=code, **fields)
     return code
 
 

@@ -10,7 +10,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs.runtime.errors import ConfigError
-from jobs.training.workers import as_begun, refuse_remote, threads
+from jobs.training.workers import _result, as_begun, refuse_remote, threads
+from models.errors import WorkerError
+from models.training.launch import Ended
 from tests.models.tables import training_spec
 
 
@@ -38,3 +40,20 @@ def test_a_run_that_has_a_checkpoint_goes_on_with_as_many_threads_as_it_began_wi
     assert as_begun(now) == now  # it was killed before there was one
     (tmp_path / "identity.json").write_text("{}")
     assert as_begun(now) == begun
+
+
+@pytest.mark.parametrize(
+    ("loss", "lower"),
+    [
+        ({}, r"model.dim=16, or set loss.softmax: sampled, for items=12\."),
+        ({"softmax": "sampled", "negatives": 7}, r"model.dim=16, loss.negatives=7\."),
+    ],
+)
+def test_a_worker_that_the_system_has_killed_is_told_with_what_needs_less_memory(
+    tmp_path: Path, loss: dict[str, object], lower: str
+) -> None:
+    spec = training_spec(tmp_path, tmp_path, loss=loss)
+    with pytest.raises(WorkerError, match=rf"from the last checkpoint in .* out of memory: .* training.batch_size=16, {lower}"):
+        _result([Ended(10, "another", peer_lost=True), Ended(10, "worker 1 was ended by SIGKILL.", killed=True)], spec)
+    with pytest.raises(WorkerError, match=r"goes on from the last checkpoint in [^ ]*\.$"):
+        _result([Ended(10, "worker 0: step 7 must end within step_timeout_seconds=300. It has not.")], spec)

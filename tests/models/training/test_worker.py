@@ -91,7 +91,7 @@ def test_a_killed_worker_ends_its_peer_at_once_and_the_resumed_run_is_the_undist
     ends, _ = train(spec, kill_one)
     assert [end.code for end in ends] == [10, 10]
     assert ends[0].message == "worker 0 of 2: another worker is gone (UnavailableError)."
-    assert ends[1].message == "worker 1 was ended by SIGKILL."
+    assert ends[1] == Ended(10, "worker 1 was ended by SIGKILL.", killed=True)
     assert first_cause(ends) == ends[1]
     # On with one worker: the lanes decide the result, not the workers.
     (end,), lines = train(training_spec(tables, tmp_path, epochs=EPOCHS, batch_size=20, workers=1))
@@ -143,11 +143,11 @@ def test_a_worker_whose_siblings_failed_is_stopped_even_if_it_has_noticed_nothin
     nobody = ["127.0.0.1:1", "127.0.0.1:2"]  # a cluster that never comes together
     worker = WorkerProcess(str(path), addresses=nobody, index=1, log=lambda line: None)
     ended = worker.wait(given_up=lambda: True)
-    assert ended == Ended(10, "worker 1 was stopped: another worker has ended.")
+    assert ended == Ended(10, "worker 1 was stopped: another worker has ended.", peer_lost=True)
 
 
 def test_the_cause_is_what_is_refused_then_who_was_ended_then_who_noticed():
-    noticed, killed, refused = Ended(10, "worker 0 was stopped: x"), Ended(10, "ended by SIGKILL"), Ended(3, "no rows")
+    noticed, killed, refused = Ended(10, "x", peer_lost=True), Ended(10, "ended by SIGKILL"), Ended(3, "no rows")
     assert first_cause([noticed, killed, refused]) == refused
     assert first_cause([Ended(0, ""), noticed, killed]) == killed
     assert first_cause([Ended(0, "")]) is None
