@@ -11,7 +11,8 @@ from models.network.attention import MASKED
 from models.network.negatives import Negatives
 
 CHUNK_ROWS = 512  # rows whose logits exist at once: they stay in a processor's cache
-GPU_LOGITS = 1 << 26  # that exist at once on a GPU, 256 MB: what costs there is the start of each operation, chunk by chunk
+LOGITS = 1 << 26  # that exist at once at most, 256 MB; no fewer on a GPU, where what costs is the start of each operation
+FEWEST_ROWS = 16
 
 
 def next_item_loss(
@@ -38,7 +39,8 @@ def next_item_loss(
 
 def rows_at_once(items: int, on_gpu: bool) -> int:
     """How many rows of logits over so many items are computed at a time."""
-    return max(GPU_LOGITS // items, CHUNK_ROWS) if on_gpu else CHUNK_ROWS
+    rows = max(LOGITS // items, FEWEST_ROWS)
+    return rows if on_gpu else min(rows, CHUNK_ROWS)
 
 
 def _chunked(states: tf.Tensor, item_vectors: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, chunk_rows: int) -> tf.Tensor:

@@ -54,11 +54,13 @@ def test_next_item_loss_and_its_gradients_are_those_of_the_definition(n):
         np.testing.assert_allclose(gradient, 3 * by_hand, atol=3e-6 * max(1.0, np.abs(by_hand).max()))
 
 
-@pytest.mark.parametrize(("items", "rows"), [(3_417, 19_639), (100_000, 671), (1_000_000, 512)])
-def test_a_gpu_computes_as_many_rows_at_once_as_256_mb_of_logits_hold(items, rows):
-    assert rows_at_once(items, on_gpu=True) == rows
-    assert rows_at_once(items, on_gpu=False) == 512
-    assert rows == 512 or rows * items * 4 <= 256 * 2**20 < (rows + 1) * items * 4
+@pytest.mark.parametrize(
+    ("items", "on_gpu", "on_cpu"), [(3_416, 19_645, 512), (131_072, 512, 512), (1_280_000, 52, 52), (2**31, 16, 16)]
+)
+def test_as_many_rows_are_computed_at_once_as_256_mb_of_logits_hold_or_a_processors_cache(items, on_gpu, on_cpu):
+    assert rows_at_once(items, on_gpu=True) == on_gpu
+    assert rows_at_once(items, on_gpu=False) == on_cpu
+    assert on_gpu == 16 or on_gpu * items * 4 <= 256 * 2**20 < (on_gpu + 1) * items * 4
 
 
 def test_next_item_loss_is_the_plain_formula_of_tensorflow():
