@@ -18,6 +18,7 @@ from models.signals.transitions import Transitions
 
 ENCODER, ITEMS, VALUES, CARD = "encoder.onnx", "items.onnx", "values.onnx", "card.json"
 FILES = (CARD, ENCODER, ITEMS, VALUES, transitions.FILE, item_values.FILE)
+ITEMS_AT_ONCE = 50_000  # that go through the tower: it holds a vector of each label of each item
 
 
 class Exported:
@@ -53,8 +54,10 @@ class Exported:
 
     def item_vectors(self, content: ItemContent) -> np.ndarray:
         """The vectors of all items, (items, dim) float32."""
-        inputs: dict[str, np.ndarray] = {i.name: np.asarray(getattr(content, i.name), i.dtype) for i in CONTENT}
-        return _run(self._items, inputs | {"ids": content.ids})
+        inputs = {"ids": content.ids, **{i.name: np.asarray(getattr(content, i.name), i.dtype) for i in CONTENT}}
+        starts = range(0, len(content.ids), ITEMS_AT_ONCE)
+        blocks = ({name: rows[start : start + ITEMS_AT_ONCE] for name, rows in inputs.items()} for start in starts)
+        return np.concatenate([_run(self._items, block) for block in blocks])
 
     def states(self, history: dict[str, np.ndarray], item_vectors: np.ndarray) -> np.ndarray:
         """The user's vector at each position, (batch, length, dim) float32; meaningless at padding.

@@ -10,6 +10,7 @@ from models.errors import ExportError
 from models.network.transformer import Recommender
 from models.scoring.export import export_model
 from models.scoring.exported import FILES, Exported
+from models.scoring.exported import _run as run
 from models.signals.item_values import ItemValues
 from models.signals.transitions import Transitions
 from tests.models.examples import CONFIG, SIZES, batch, content, history, states
@@ -36,6 +37,15 @@ def test_the_export_computes_what_the_model_computes_at_any_batch_and_length(mod
     np.testing.assert_allclose(vectors, model.item_vectors(content()), atol=1e-5)
     for arrays in (batch(), batch(events=(2,), length=2), batch(events=(9, 4, 1, 7, 2), length=9)):
         np.testing.assert_allclose(exported.states(history(arrays), vectors), states(model, arrays), atol=1e-5)
+
+
+def test_a_large_catalogue_goes_through_the_tower_block_by_block(folder, monkeypatch):
+    exported, seen = Exported.load(folder), []
+    whole = exported.item_vectors(content())
+    monkeypatch.setattr("models.scoring.exported.ITEMS_AT_ONCE", 5)
+    monkeypatch.setattr("models.scoring.exported._run", lambda s, inputs: seen.append(len(inputs["ids"])) or run(s, inputs))
+    np.testing.assert_allclose(exported.item_vectors(content()), whole, atol=1e-6)
+    assert seen == [5] * (SIZES.items // 5) + [SIZES.items % 5] * (SIZES.items % 5 > 0)
 
 
 def test_the_exported_rating_head_says_what_the_model_says(model, folder):
