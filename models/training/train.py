@@ -67,7 +67,7 @@ def train(spec: TrainSpec, cluster: Cluster, watchdog: Watchdog, log: Log, progr
     """Trains from the newest checkpoint in `spec.folder`, or from the start; the chief exports the best weights.
 
     Args:
-        log: gets one line an epoch.
+        log: gets one line an epoch, and one a minute on the way.
         progress: gets steps done and steps in all, after each step.
     Raises:
         WorkerError: another run is at work in the folder.
@@ -168,13 +168,17 @@ class TrainingRun:
     def epoch(self) -> None:
         """The rest of the epoch that the run stands in, then its validation and its checkpoint."""
         number, first = divmod(self.step, self._steps_per_epoch)
-        start, lanes = time.monotonic(), self._cluster.lanes(self._spec.lanes)
+        start = told = time.monotonic()
+        lanes = self._cluster.lanes(self._spec.lanes)
         sizes, before = self._spec.sizes, self._state["sums"].numpy()
         with closing(Prefetched(lambda: lane_batches(self._plan(number), lanes, sizes, first))) as stream:
             for batches in stream:
                 sums = self._stepper.run(batches, lanes, self._spec.training.seed)
                 self._state["sums"].assign_add(tf.cast(sums, tf.float64))
                 self._after_step()
+                if time.monotonic() - told >= TELL_SECONDS:
+                    told = time.monotonic()
+                    self._tell(number, first, before, told - start)
         seconds = time.monotonic() - start
         positions, steps = self._state["sums"].numpy()[1] - before[1], self._steps_per_epoch - first
         result = {
@@ -188,6 +192,18 @@ class TrainingRun:
         self._log("epoch", epoch=number + 1, steps=self.step, **result)
         if self._cluster.is_chief:
             self._scalars.write(self.step, result)
+
+    def _tell(self, epoch: int, first: int, before: np.ndarray, seconds: float) -> None:
+        """How an epoch goes of which the steps from `first` on have taken so many seconds so far."""
+        done = self.step - epoch * self._steps_per_epoch - first
+        self._log(
+            "progress",
+            epoch=epoch + 1,
+            steps=self.step,
+            of=self._total,
+            positions_per_second=round((self._state["sums"].numpy()[1] - before[1]) / seconds, 1),
+            epoch_seconds_left=round(seconds / done * (self._steps_per_epoch - first - done)),
+        )
 
     def _after_step(self) -> None:
         step = self.step

@@ -93,6 +93,15 @@ def test_a_run_says_once_an_epoch_how_it_goes(undisturbed):
     assert trained.metrics["valid_ndcg@10"] == max(e["valid_ndcg@10"] for e in epochs)
 
 
+def test_a_run_says_on_the_way_through_an_epoch_how_it_goes(tables, tmp_path, monkeypatch):
+    monkeypatch.setattr("models.training.train.TELL_SECONDS", 0.0)
+    _, lines = run(training_spec(tables, tmp_path, epochs=2))
+    told = [line for line in lines if line["step"] == "progress"]
+    assert [(line["epoch"], line["steps"], line["of"]) for line in told] == [(1 + n // 9, 1 + n, 18) for n in range(18)]
+    assert [line["epoch_seconds_left"] for line in told[8::9]] == [0, 0]
+    assert all(line["positions_per_second"] > 0 for line in told)
+
+
 def _gain(scores: np.ndarray, row: dict, position: int) -> float:
     """NDCG@10 of the target at a position, among all items that are new to the user then."""
     target = row["targets"][position]
