@@ -34,6 +34,7 @@ NDCG, HR, VALUE_LOSS = f"valid_ndcg@{CUTOFF}", f"valid_hr@{CUTOFF}", "valid_valu
 WHOLE_VALUE_LOSS = "valid_whole_value_loss"  # of neighbours and head together
 _VALUED = ("targets", "target_values", "target_value_weights")
 CHUNK_SCORES = 1 << 22  # scores that exist at once: 16 MB
+JUDGED = 50_000  # targets that the weights of an epoch are judged by; the split has them in no order
 WEIGHED = 25_000  # targets that transitions are weighed on, which ranks each of them by every choice,
 WEIGHED_SCORES = 1 << 29  # or as many as have so many scores, which takes minutes
 
@@ -67,14 +68,15 @@ class Validation:
         self.rows = self._plan.rows
 
     def metrics(self, weights: Sequence[tf.Tensor], watchdog: Watchdog) -> dict[str, float]:
-        """NDCG@10 and HR@10 over all targets of the split, and the mean loss of values over those that have one, with `weights`
-        in the model for so long; empty without rows."""
+        """NDCG@10 and HR@10 over the targets of the split, and the mean loss of values over those that have one, with `weights`
+        in the model for so long; empty without rows. Where there are more, JUDGED of them stand for all, the same each time.
+        """
         if not self.rows:
             return {}
         variables = self._model.trainable_variables
         training = [tf.identity(v.value) for v in variables]
         assign(variables, weights)
-        ((gain, hits, targets, loss, values),) = self._sums(watchdog)
+        ((gain, hits, targets, loss, values),) = self._sums(watchdog, enough=JUDGED)
         assign(variables, training)
         of_values = {VALUE_LOSS: loss / values} if values else {}
         return {NDCG: gain / targets, HR: hits / targets, **of_values}

@@ -188,6 +188,22 @@ def test_of_many_targets_the_first_of_each_lane_weigh_the_transitions(undisturbe
     assert judged == [3, 3]  # of each of two lanes
 
 
+def test_of_many_targets_the_first_of_each_lane_judge_an_epoch(tables, tmp_path, monkeypatch):
+    judged: list[float] = []
+
+    def count(self: Validation, *given: Any) -> np.ndarray:
+        sums = judge(self, *given)
+        judged.append(sums[0, 2])
+        return sums
+
+    judge = Validation._judge
+    monkeypatch.setattr(Validation, "_judge", count)
+    monkeypatch.setattr(validation, "JUDGED", 5)
+    run(training_spec(tables, tmp_path, epochs=1))
+    assert judged[:2] == [3, 3]  # of each of two lanes
+    assert sum(judged[2:]) == 20  # that the transitions are weighed on
+
+
 @pytest.mark.parametrize("like_score", [None, 0.25])
 def test_opinions_of_values_are_weighed_on_validation_values_told_one_by_one(tables, tmp_path, like_score):
     spec = training_spec(tables, tmp_path, epochs=1, loss={"like_from": None if like_score is None else 4})
