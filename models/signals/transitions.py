@@ -7,7 +7,8 @@ knows. So a score is
 
 where `chance` is that of the item in a Markov chain from the last events: an item that was never seen to follow them gets
 nothing on top. Validation chooses, once the network is trained: the reach of the table, `weight`, of which 0 leaves the network
-alone, and `fading`, how fast events lose their say.
+alone, and `fading`, how fast events lose their say. The chain is also judged as a ranker of its own, with the reach and the
+fading that are best for it without a network.
 
 Reference: Rendle et al. 2010, https://doi.org/10.1145/1772690.1772773, for Markov chains of items beside what a user likes;
 Hinton 2002, https://doi.org/10.1162/089976602760128018, for the product of two opinions
@@ -15,10 +16,11 @@ Hinton 2002, https://doi.org/10.1162/089976602760128018, for the product of two 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -30,6 +32,7 @@ LAST = 10  # events that the chain starts from
 FADINGS = (0.3, 0.7, 0.9)  # what an event has to say, of what the one after it has: validation chooses from these
 FLOOR = 4.0  # in chances of an item that is drawn evenly
 WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0, 3.0)  # and from these
+ALONE = math.inf  # a weight beside which the network says nothing
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,14 @@ class Transitions:
     shares     (items, top) float32, of the table item_transitions; 0 at padding
     weight     of what is added to a score
     fading     of the last events
+    chain      those that rank best without a network; None: these
     """
 
     following: np.ndarray
     shares: np.ndarray
     weight: float = 0.0
     fading: float = FADINGS[0]
+    chain: Transitions | None = None
 
     @classmethod
     def none(cls, items: int) -> Self:
@@ -55,11 +60,20 @@ class Transitions:
     @classmethod
     def load(cls, folder: str | Path) -> Self:
         with np.load(Path(folder) / FILE) as arrays:
-            return cls(arrays["following"], arrays["shares"], float(arrays["weight"]), float(arrays["fading"]))
+            has_chain = "chain_following" in arrays  # earlier versions had none
+            return replace(cls._of(arrays), chain=cls._of(arrays, "chain_") if has_chain else None)
 
     def save(self, folder: str | Path) -> None:
-        fitted = {"weight": np.float64(self.weight), "fading": np.float64(self.fading)}
-        np.savez(Path(folder) / FILE, following=self.following, shares=self.shares, **fitted)
+        np.savez(Path(folder) / FILE, **self._arrays(), **(self.chain._arrays("chain_") if self.chain else {}))
+
+    @classmethod
+    def _of(cls, arrays: Mapping[str, np.ndarray], prefix: str = "") -> Self:
+        following, shares, weight, fading = (arrays[f"{prefix}{name}"] for name in ("following", "shares", "weight", "fading"))
+        return cls(following, shares, float(weight), float(fading))
+
+    def _arrays(self, prefix: str = "") -> dict[str, Any]:
+        numbers = {"weight": np.float64(self.weight), "fading": np.float64(self.fading)}
+        return {f"{prefix}{n}": a for n, a in {"following": self.following, "shares": self.shares, **numbers}.items()}
 
     def fitted(self, fading: float, weight: float) -> Self:
         return replace(self, fading=fading, weight=weight)
@@ -96,7 +110,8 @@ class Transitions:
 
     def alone(self, last: np.ndarray, items: int) -> Scores:
         """The chain as a ranker of its own."""
-        return lambda users: self.chances(last[users], items)
+        chain = self.chain or self
+        return lambda users: chain.chances(last[users], items)
 
 
 def last_items(item_ids: np.ndarray, rows: np.ndarray, positions: np.ndarray) -> np.ndarray:

@@ -286,9 +286,9 @@ class TrainingRun:
         """What scores get on top of the kept weights, and the metrics of the whole; all workers take part."""
         pinned = self._spec.item_transitions
         by_reach = read_transitions(pinned.path, pinned.version, self._spec.sizes.items)
-        if not self._spec.model.transitions:
-            return by_reach[min(by_reach)], {}  # exported all the same, as the chain is also judged alone
         self._watchdog.beat("transitions")
+        if not self._spec.model.transitions:  # exported all the same, as the chain is also judged alone
+            return self._validation.weigh_transitions(by_reach, self._watchdog, weights=(0.0,))[0], {}
         transitions, metrics = self._validation.weigh_transitions(by_reach, self._watchdog)
         metrics = {"transition_weight": transitions.weight, "transition_fading": transitions.fading, **metrics}
         self._log("transitions", **metrics)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import tensorflow as tf
@@ -19,7 +20,7 @@ from models.network.transformer import Recommender
 from models.ranking import hit_rate, ndcg, products, ranks
 from models.signals.blend import TERMS, Predictions, fit
 from models.signals.item_values import ItemValues
-from models.signals.transitions import FADINGS, WEIGHTS, Transitions, last_items
+from models.signals.transitions import ALONE, FADINGS, WEIGHTS, Transitions, last_items
 from models.stream.batches import Prefetched, lane_batches
 from models.stream.delta_log import TableFile
 from models.stream.file_plan import plan_epoch
@@ -82,10 +83,11 @@ class Validation:
         return {NDCG: gain / targets, HR: hits / targets, **of_values}
 
     def weigh_transitions(
-        self, by_reach: Mapping[int, Transitions], watchdog: Watchdog
+        self, by_reach: Mapping[int, Transitions], watchdog: Watchdog, weights: Sequence[float] = WEIGHTS
     ) -> tuple[Transitions, dict[str, float]]:
-        """The transitions with the reach, fading and weight of the highest NDCG@10 on top of the model as it is, the first of
-        equals, and reach and metrics then; without rows the shortest with weight 0 and no metrics.
+        """The transitions with the reach, fading and weight (one of `weights`) of the highest NDCG@10 on top of the model as it
+        is, the first of equals, and reach and metrics then; their `chain` is that of the highest without the model. Without
+        rows the shortest with weight 0 and no metrics.
 
         Where the split has many targets, WEIGHED of them stand for all, and fewer where there are many items.
         """
@@ -95,14 +97,16 @@ class Validation:
             (reach, transitions.fitted(fading, weight))
             for reach, transitions in sorted(by_reach.items())
             for fading in FADINGS
-            for weight in WEIGHTS
+            for weight in (*weights, ALONE)
         ]
         enough = min(WEIGHED, max(WEIGHED_SCORES // self._model.sizes.items, 1))
         sums = self._sums(watchdog, [transitions for _, transitions in choices], enough)
-        best = int(np.argmax(sums[:, 0]))
+        alone = np.array([transitions.weight == ALONE for _, transitions in choices])
+        best, best_alone = (int(np.argmax(np.where(judged, sums[:, 0], -1.0))) for judged in (~alone, alone))
         (reach, transitions), (gain, hits, targets, *_) = choices[best], sums[best]
         metrics = {f"valid_whole_ndcg@{CUTOFF}": gain / targets, f"valid_whole_hr@{CUTOFF}": hits / targets}
-        return transitions, {"transition_reach": float(reach), **metrics}
+        chain = choices[best_alone][1]
+        return replace(transitions, chain=chain), {"transition_reach": float(reach), **metrics}
 
     def weigh_values(self, item_values: ItemValues, watchdog: Watchdog) -> tuple[ItemValues, dict[str, float]]:
         """The item values with the weights that tell the values of the split best beside the model as it is, and the mean loss
@@ -197,4 +201,7 @@ def _with_each(scores: np.ndarray, choices: Sequence[Transitions | None], last: 
     for choice in choices:
         if choice is not None and not (shared and shared.following is choice.following and shared.fading == choice.fading):
             shared, bonus = choice, choice.bonus(last, scores.shape[1])
-        yield scores if choice is None else scores + np.float32(choice.weight) * bonus
+        if choice is None:
+            yield scores
+        else:
+            yield bonus if choice.weight == ALONE else scores + np.float32(choice.weight) * bonus

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -48,6 +50,11 @@ def test_alone_the_chain_ranks_by_the_chance_of_what_comes_next():
     assert np.argsort(-found, kind="stable")[:2].tolist() == [3, 4]
 
 
+def test_alone_it_ranks_by_the_reach_and_fading_that_are_best_for_it_alone():
+    (found,) = replace(Transitions.none(ITEMS), chain=CHAIN).alone(_filled([[2]]), ITEMS)(slice(None))
+    np.testing.assert_array_equal(found, CHAIN.chances(_filled([[2]]), ITEMS)[0])
+
+
 def test_the_last_items_are_counted_back_from_the_place_of_the_request():
     item_ids = np.array([[5, 6, 7, 8, 0], [4, 3, 0, 0, 0]])
     found = last_items(item_ids, np.array([0, 0, 1, 1]), np.array([3, 1, 1, 0]))
@@ -65,3 +72,9 @@ def test_transitions_that_are_saved_are_loaded(tmp_path):
     assert (found.weight, found.fading) == (0.8, FADING)
     np.testing.assert_array_equal(found.following, FOLLOWING)
     np.testing.assert_array_equal(found.shares, SHARES)
+    assert found.chain is None
+    replace(CHAIN, chain=Transitions(FOLLOWING[:, ::-1], SHARES[:, ::-1], fading=0.3)).save(tmp_path)
+    found = Transitions.load(tmp_path)
+    assert found.chain.fading == 0.3
+    np.testing.assert_array_equal(found.chain.following, FOLLOWING[:, ::-1])
+    np.testing.assert_array_equal(found.chain.shares, SHARES[:, ::-1])

@@ -14,7 +14,7 @@ from models.inputs import HISTORY
 from models.scoring.exported import Exported
 from models.signals.blend import HEAD_ALONE, Predictions, fit
 from models.signals.content import read_item_content
-from models.signals.transitions import FADINGS, LAST, WEIGHTS
+from models.signals.transitions import ALONE, FADINGS, LAST, WEIGHTS
 from models.training import validation
 from models.training.checkpoint import best_model
 from models.training.cluster import Cluster
@@ -141,12 +141,17 @@ def test_weights_are_kept_by_what_they_are_to_be_good_at(tables, tmp_path):
     assert np.argmin(losses) != np.argmax(gains)  # or the test could not tell
 
 
+def _most_frequent(transitions: list[dict], reach: int) -> list[int]:
+    """The item that follows each most often."""
+    return [pair["next_index"] for pair in transitions if (pair["reach"], pair["rank"]) == (reach, 1)]
+
+
 def test_transitions_are_weighed_as_is_best_on_validation_rows_ranked_one_by_one(tables, undisturbed):
     spec, trained, _ = undisturbed
     exported, table = Exported.load(spec.export), item_transitions().to_pylist()
     vectors = exported.item_vectors(read_item_content(str(tables / "item_content"), 0, SIZES))
-    ndcg = {}
-    for reach, fading, weight in itertools.product((1, 3), FADINGS, WEIGHTS):
+    ndcg, alone = {}, {}
+    for reach, fading, weight in itertools.product((1, 3), FADINGS, (*WEIGHTS, ALONE)):
         gains, says = [], [fading**n for n in range(LAST)]
         for row in sequence_rows(20, 8, split="valid"):
             position, chances = row["weights"].index(1.0), np.zeros(ITEMS)
@@ -156,16 +161,20 @@ def test_transitions_are_weighed_as_is_best_on_validation_rows_ranked_one_by_one
                         says[back] / sum(says) * pair["share"] * ((pair["reach"], pair["index"]) == (reach, item))
                     )
             states = exported.states({i.name: np.array([row[i.name]], i.dtype) for i in HISTORY}, vectors)[0]
-            gains.append(_gain(vectors @ states[position] + weight * np.log(1 + chances * (ITEMS - 2) / 4), row, position))
-        ndcg[reach, fading, weight] = np.mean(gains)
+            bonus = np.log(1 + chances * (ITEMS - 2) / 4)
+            gains.append(_gain(bonus if weight == ALONE else vectors @ states[position] + weight * bonus, row, position))
+        if weight == ALONE:
+            alone[reach, fading] = np.mean(gains)
+        else:
+            ndcg[reach, fading, weight] = np.mean(gains)
     best = max(ndcg.values())
     assert trained.metrics["valid_whole_ndcg@10"] == pytest.approx(best, abs=1e-6)
     chosen = tuple(trained.metrics[f"transition_{name}"] for name in ("reach", "fading", "weight"))
     assert (exported.transitions.fading, exported.transitions.weight) == chosen[1:]
-    assert exported.transitions.following[2:, 0].tolist() == [
-        p["next_index"] for p in table if (p["reach"], p["rank"]) == (chosen[0], 1)
-    ]
+    assert exported.transitions.following[2:, 0].tolist() == _most_frequent(table, chosen[0])
     assert ndcg[chosen] == pytest.approx(best, abs=1e-6)
+    (reach,) = (r for r in (1, 3) if exported.transitions.chain.following[2:, 0].tolist() == _most_frequent(table, r))
+    assert alone[reach, exported.transitions.chain.fading] == pytest.approx(max(alone.values()), abs=1e-6) > min(alone.values())
     assert best > max(ndcg[1, fading, weight] for fading, weight in itertools.product(FADINGS, WEIGHTS))  # or it could not tell
 
 
@@ -202,6 +211,16 @@ def test_of_many_targets_the_first_of_each_lane_judge_an_epoch(tables, tmp_path,
     run(training_spec(tables, tmp_path, epochs=1))
     assert judged[:2] == [3, 3]  # of each of two lanes
     assert sum(judged[2:]) == 20  # that the transitions are weighed on
+
+
+def test_without_transitions_the_chain_is_the_best_all_the_same(tables, tmp_path, undisturbed):
+    spec = training_spec(tables, tmp_path, epochs=1, model={"transitions": False})
+    trained, _ = run(spec.model_copy(update={"export": f"{tmp_path}/export"}))
+    found, best = (Exported.load(folder).transitions for folder in (f"{tmp_path}/export", undisturbed[0].export))
+    assert found.weight == 0
+    assert "transition_weight" not in trained.metrics
+    assert found.chain.fading == best.chain.fading
+    np.testing.assert_array_equal(found.chain.following, best.chain.following)
 
 
 @pytest.mark.parametrize("like_score", [None, 0.25])
@@ -251,6 +270,19 @@ def test_a_run_that_stopped_at_any_step_ends_with_the_weights_of_an_undisturbed_
     assert without_time == {k: v for k, v in undisturbed[1].metrics.items() if k != "seconds"}
 
 
+def test_a_run_at_work_keeps_another_out_of_its_folder_until_it_ends(tables, tmp_path):
+    spec = training_spec(tables, tmp_path, epochs=1)
+
+    def train_it_too(done: int, total: int) -> None:
+        if done == total:
+            with pytest.raises(WorkerError, match=rf"{tmp_path}/lock: must be free. Another run is at work"):
+                run(spec)
+
+    trained, lines = run(spec, train_it_too)
+    assert [line["step"] for line in lines][:2] == ["begin", "epoch"]
+    assert run(spec)[0].steps == trained.steps
+
+
 def test_a_finished_run_is_not_trained_again(undisturbed):
     spec, trained, _ = undisturbed
     again, lines = run(spec)
@@ -295,19 +327,6 @@ def test_a_run_whose_loss_is_no_number_any_more_ends_with_what_to_change(tables,
 
 
 def test_a_run_whose_last_step_makes_weights_that_are_no_numbers_ends_with_what_to_change(tmp_path):
-def test_a_run_at_work_keeps_another_out_of_its_folder_until_it_ends(tables, tmp_path):
-    spec = training_spec(tables, tmp_path, epochs=1)
-
-    def train_it_too(done: int, total: int) -> None:
-        if done == total:
-            with pytest.raises(WorkerError, match=rf"{tmp_path}/lock: must be free. Another run is at work"):
-                run(spec)
-
-    trained, lines = run(spec, train_it_too)
-    assert [line["step"] for line in lines][:2] == ["begin", "epoch"]
-    assert run(spec)[0].steps == trained.steps
-
-
     write_tables(tmp_path, [*sequence_rows(1, 4), *sequence_rows(2, 4, split="valid")])
     spec = training_spec(tmp_path, tmp_path / "run", epochs=1, learning_rate=1e39, warmup_steps=0, lanes=1)
     with pytest.raises(DivergedError, match=r"weights must be numbers. Some are not by step 1: training has diverged"):
