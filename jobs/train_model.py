@@ -31,6 +31,7 @@ from jobs.runtime.run import Run
 from jobs.runtime.trained import export_name, input_names, newest_row
 from jobs.runtime.version import code_version, package_versions
 from jobs.runtime.warehouse import equals
+from jobs.training.defaults import decided
 from jobs.training.likes import like_score
 from jobs.training.replay import DEVICE, THREADS, replay
 from jobs.training.workers import as_begun, refuse_remote, threads, train
@@ -62,7 +63,7 @@ def build(run: Run) -> None:
 
 def training_spec(run: Run, sizes: Sizes) -> TrainSpec:
     """Everything the workers need; its model_id stands for everything that decides the weights."""
-    training = run.config.training
+    training = decided(run.config.training, sizes.items - FIRST, lambda: _targets(run), run.log)
     spec = TrainSpec(
         model_id="none",
         sequences=PinnedTable(path=run.mounted("sequences"), version=run.version("sequences")),
@@ -126,6 +127,12 @@ def _sizes(run: Run) -> Sizes:
     )
 
 
+def _targets(run: Run) -> int:
+    """Of the training rows, those that count."""
+    rows = run.read("sequences").where("split = 'train'")
+    return int(rows.agg(F.sum(F.size(F.filter("weights", lambda weight: weight > 0)))).head()[0] or 0)  # type: ignore[index]
+
+
 def _named(names: Mapping[str, Sequence[str]], metrics: Mapping[str, float]) -> dict[str, float]:
     """The metrics, gates of numbers under the names of what was declared."""
     parts = {
@@ -138,7 +145,7 @@ def _named(names: Mapping[str, Sequence[str]], metrics: Mapping[str, float]) -> 
 
 
 def _row(run: Run, spec: TrainSpec, result: dict) -> tuple:
-    sections = run.config.dump(*SECTIONS)
+    sections = run.config.dump(*SECTIONS) | {"training": spec.training.model_dump(mode="json", by_alias=True)}
     return (
         spec.model_id,
         datetime.datetime.now(datetime.UTC),

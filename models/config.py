@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -15,6 +15,8 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+
+NEGATIVES = 1024  # that are drawn where a softmax draws any and no number is declared
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
@@ -56,24 +58,36 @@ class LossConfig(Section):
     next_item: NonNegativeFloat = 1.0  # of telling the next item apart from the others
     value: NonNegativeFloat = 0.1  # of the rating head; counts only where the source has explicit values
     # full: cross entropy over all items; sampled: over drawn ones, with logQ correction; gbce: binary cross entropy with
-    # drawn items, calibrated so that scores stay probabilities; bce: the same without calibration.
-    softmax: Literal["full", "sampled", "gbce", "bce"] = "full"
-    negatives: NonNegativeInt = 0  # items that a target is told apart from, drawn anew each step; 0: all items
+    # drawn items, calibrated so that scores stay probabilities; bce: the same without calibration; null: train_model chooses
+    # full or sampled by the number of items.
+    softmax: Literal["full", "sampled", "gbce", "bce"] | None = None
+    # Items that a target is told apart from, drawn anew each step; 0: all items. Default: NEGATIVES with a softmax that draws
+    negatives: NonNegativeInt = 0
     per_position: bool = False  # each position has negatives of its own; else all positions of a step share them
     popularity_power: NonNegativeFloat = 0.0  # they are drawn by training events to this power; 0: all alike
     calibration: Annotated[float, Field(ge=0, le=1)] = 0.75  # of gbce; 0: as bce, 1: scores as of the whole softmax
     like_from: float | None = None  # the rating head learns whether a value is at least this, and not the value
 
+    @model_validator(mode="before")
+    @classmethod
+    def as_many_are_drawn_as_usual(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("softmax") not in (None, "full"):
+            return {"negatives": NEGATIVES, **given}
+        return given
+
     @model_validator(mode="after")
     def negatives_are_drawn_where_needed(self) -> Self:
-        if (self.softmax == "full") != (self.negatives == 0):
+        draws = self.softmax not in (None, "full")
+        if draws != (self.negatives > 0):
             raise ValueError(
-                "negatives are drawn for every softmax but full, and for none with it. "
+                "negatives are drawn for every softmax but full, which is to be declared, and for none with it. "
                 f"Received softmax={self.softmax}, negatives={self.negatives}."
             )
         of_drawn = [name for name in ("per_position", "popularity_power") if getattr(self, name)]
-        if self.softmax == "full" and of_drawn:
-            raise ValueError(f"{', '.join(of_drawn)} must go with a softmax that draws negatives. Received softmax=full.")
+        if of_drawn and not draws:
+            raise ValueError(
+                f"{', '.join(of_drawn)} must go with a softmax that draws negatives. Received softmax={self.softmax}."
+            )
         return self
 
     @model_validator(mode="after")
@@ -90,7 +104,7 @@ class TrainingConfig(Section):
     # Parts of a batch, shared by the workers, so that batches do not depend on workers; nor do results, but for the last bits
     # where more than two workers add up. Default: workers
     lanes: PositiveInt | None = None
-    epochs: PositiveInt = 30
+    epochs: PositiveInt | None = None  # null: train_model chooses, fewer for a larger log
     # Examples of one step, over all workers. More make an epoch faster, and leave a thousand users with too few steps.
     batch_size: PositiveInt = 32
     batch_positions: PositiveInt | None = None  # instead: positions of one step, so that short histories fill it with more

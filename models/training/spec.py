@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, field_validator
 
 from models.config import ModelConfig, Section, TrainingConfig
 from models.inputs import Sizes
@@ -37,6 +37,21 @@ class TrainSpec(Section):
     names: dict[str, list[str]] = Field(default_factory=dict)  # of the declared inputs, in their order, for the card
     like_score: float | None = None  # z-score of training.loss.like_from; null: none is declared
     threads: PositiveInt | None = None  # of one worker, decides the last bits; null: all cores
+
+    @field_validator("training")
+    @classmethod
+    def nothing_is_left_open(cls, training: TrainingConfig) -> TrainingConfig:
+        if training.epochs is None or training.loss.softmax is None:
+            raise ValueError(
+                "epochs and loss.softmax must be given, which train_model chooses where a scenario does not. "
+                f"Received {training.epochs} and {training.loss.softmax}."
+            )
+        return training
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the training rows."""
+        return cast(int, self.training.epochs)  # none is refused
 
     @property
     def lanes(self) -> int:

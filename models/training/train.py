@@ -109,7 +109,7 @@ class TrainingRun:
         config = spec.training
         self._files = training_files(spec.sequences.path, spec.sequences.version)
         self._steps_per_epoch = len(self._plan(0).steps)
-        self._total = config.epochs * self._steps_per_epoch
+        self._total = spec.epochs * self._steps_per_epoch
         self._content = read_item_content(spec.item_content.path, spec.item_content.version, spec.sizes)
         self.model = computing_in(config.precision, spec.model, spec.sizes, config.seed)
         self._optimizer = Optimizer(config, self._total, self.model.trainable_variables)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -170,6 +171,7 @@ def test_a_model_is_trained_again_to_the_same_weights_from_what_its_row_pins(spa
     assert [left.name for left in scenario.path("_replays").iterdir()] == [f"{model['model_id']}.lock"]
 
     config = json.loads(model["config"])
+    assert config["training"]["loss"]["softmax"] == "full"  # as it was chosen
     config["training"]["seed"] = 1
     elsewhere = {"config": json.dumps(config), "packages": model["packages"] | {"device": "an abacus", "threads": "3"}}
     scenario.write(MODELS, [model | elsewhere])
@@ -249,3 +251,12 @@ def test_the_model_id_stands_for_what_decides_the_weights_and_not_for_how_they_a
     first = model_id()
     assert model_id("training.workers=1", "training.checkpoint_steps=9") == first
     assert len({first, model_id("training.seed=1"), model_id("model.dim=32"), model_id("training.lanes=2")}) == 4
+    # What is left open is decided before: of a small log 30 epochs, and a softmax over all items.
+    assert model_id("training.epochs=null") == model_id("training.epochs=30", "training.loss.softmax=full")
+
+
+def test_the_targets_of_training_are_the_positions_that_count(spark):
+    rows = [("train", [1.0, 0.0, 1.0]), ("train", [0.0]), ("valid", [1.0]), ("train", [0.5])]
+    sequences = spark.createDataFrame(rows, "split string, weights array<float>")
+    assert train_model._targets(SimpleNamespace(read=lambda name: sequences)) == 3
+    assert train_model._targets(SimpleNamespace(read=lambda name: sequences.where("split = 'test'"))) == 0

@@ -128,7 +128,7 @@ def training_spec(tables: Path, folder: Path, model: dict[str, Any] | None = Non
     """A tiny model on the tables of `write_tables`; `folder` gets the checkpoints."""
     settings = {
         "epochs": 3, "batch_size": 16, "lanes": 2, "warmup_steps": 5, "checkpoint_steps": 7,
-        "learning_rate": 0.01, "average": 0.9,
+        "learning_rate": 0.01, "average": 0.9, "loss": {"softmax": "full", **training.pop("loss", {})},
     }  # fmt: skip
     return TrainSpec(
         model_id="tiny",

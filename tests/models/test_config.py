@@ -9,7 +9,8 @@ from models.config import EvaluationConfig, LossConfig, TrainingConfig
     [
         ({"next_item": 0, "value": 0}, "next_item and value must not both be 0"),
         ({"like_from": 4, "value": 0}, "like_from needs a rating head that learns"),
-        ({"softmax": "sampled"}, "negatives are drawn for every softmax but full"),
+        ({"softmax": "sampled", "negatives": 0}, "negatives are drawn for every softmax but full"),
+        ({"softmax": "full", "negatives": 5}, "negatives are drawn for every softmax but full"),
         ({"negatives": 5}, "negatives are drawn for every softmax but full"),
         ({"popularity_power": 0.5, "per_position": True}, "per_position, popularity_power must go with a softmax that draws"),
     ],
@@ -17,6 +18,13 @@ from models.config import EvaluationConfig, LossConfig, TrainingConfig
 def test_losses_that_would_do_nothing_are_refused(settings, message):
     with pytest.raises(ValidationError, match=message):
         LossConfig.model_validate(settings)
+
+
+@pytest.mark.parametrize(("softmax", "negatives"), [(None, 0), ("full", 0), ("sampled", 1024), ("gbce", 1024)])
+def test_where_negatives_are_drawn_they_are_a_thousand_unless_it_is_said(softmax, negatives):
+    assert LossConfig(softmax=softmax).negatives == negatives
+    if negatives:
+        assert LossConfig(softmax=softmax, negatives=7).negatives == 7
 
 
 def test_the_best_weights_are_not_chosen_by_a_head_that_learns_nothing():
