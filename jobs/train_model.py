@@ -37,7 +37,7 @@ from jobs.training.replay import DEVICE, THREADS, replay
 from jobs.training.workers import as_begun, refuse_remote, threads, train
 from models.inputs import FIRST, Sizes
 from models.stream.delta_log import training_files
-from models.training.spec import GATE, PinnedTable, TrainSpec
+from models.training.spec import GATE, PinnedTable, TrainingResult, TrainSpec
 
 READS = ("sequences", "item_content", "item_transitions", "item_values", "label_vocabulary", "statistics", "projections")
 SECTIONS = ("sequences", "model", "training")
@@ -51,7 +51,7 @@ def build(run: Run) -> None:
     training_files(run.mounted("sequences"), run.version("sequences"))  # refuses here what every worker would refuse
     spec = training_spec(run, _sizes(run))
     result = train(run, spec)
-    run.count("train_rows", result["rows"])
+    run.count("train_rows", result.rows)
     newest = newest_row(run.newest("models")) if run.exists("models") else None
     if newest is not None and (newest["model_id"], newest["export_path"]) == (spec.model_id, spec.export):
         run.keep()
@@ -144,7 +144,7 @@ def _named(names: Mapping[str, Sequence[str]], metrics: Mapping[str, float]) -> 
     return {named.get(key, key): value for key, value in metrics.items()}
 
 
-def _row(run: Run, spec: TrainSpec, result: dict) -> tuple:
+def _row(run: Run, spec: TrainSpec, result: TrainingResult) -> tuple:
     sections = run.config.dump(*SECTIONS) | {"training": spec.training.model_dump(mode="json", by_alias=True)}
     return (
         spec.model_id,
@@ -153,11 +153,11 @@ def _row(run: Run, spec: TrainSpec, result: dict) -> tuple:
         digest(sections),
         code_version(),
         spec.versions,
-        {**package_versions(), DEVICE: result["device"], THREADS: str(spec.threads)},
+        {**package_versions(), DEVICE: result.device, THREADS: str(spec.threads)},
         spec.training.seed,
-        result["steps"],
-        result["rows"],
-        _named(spec.names, result["metrics"]),
+        result.steps,
+        result.rows,
+        _named(spec.names, result.metrics),
         vars(spec.sizes),
         spec.export,
     )

@@ -56,9 +56,9 @@ def _compare(run: Run, card: dict[str, Any], spec: TrainSpec, changed: list[str]
 
     expected, found = weights_of(run.mounted(export_name(model_id))), weights_of(str(spec.export))
     different, whole = (expected - found).total(), expected.total()
-    run.count("train_rows", result["rows"])
+    run.count("train_rows", result.rows)
     run.count("weights_different", different)
-    before, now = card["packages"].get(DEVICE), result["device"]
+    before, now = card["packages"].get(DEVICE), result.device
     if before not in (now, None):  # earlier versions did not say
         changed.append(f"the device went from {before} to {now}")
     run.log("replay", model_id=model_id, weights=whole, different=different)

@@ -7,7 +7,6 @@ import os
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from features.errors import ContractError
 from jobs.runtime.barrier import run_workers
@@ -15,11 +14,11 @@ from jobs.runtime.errors import ConfigError
 from jobs.runtime.run import Run
 from models.errors import WorkerError
 from models.training.launch import Ended, first_cause
-from models.training.spec import IDENTITY, TrainSpec
+from models.training.spec import IDENTITY, TrainingResult, TrainSpec
 
 
-def train(run: Run, spec: TrainSpec) -> dict[str, Any]:
-    """The chief's result: steps, rows, metrics.
+def train(run: Run, spec: TrainSpec) -> TrainingResult:
+    """The chief's result.
 
     Raises:
         WorkerError: a worker died or stalled, or another run trains the same.
@@ -79,7 +78,7 @@ def _spec_file(spec: TrainSpec) -> Path:
     return Path(spec.folder, "spec.json")
 
 
-def _result(ends: Sequence[Ended], spec: TrainSpec) -> dict:
+def _result(ends: Sequence[Ended], spec: TrainSpec) -> TrainingResult:
     cause = first_cause(ends)
     if cause is not None:
         if cause.code == WorkerError.exit_code:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from models.errors import INTERRUPTED, WorkerError
+from models.training.spec import TrainingResult
 
 PEER_LOST = "peer_lost"  # field of a worker's last line
 POLL_SECONDS = 0.1
@@ -34,7 +35,7 @@ class Ended:
 
     code: int
     message: str
-    result: dict[str, Any] | None = None
+    result: TrainingResult | None = None
     killed: bool = False
     peer_lost: bool = False
 
@@ -104,7 +105,7 @@ class WorkerProcess:
     def _ended(self) -> Ended:
         code = self._process.returncode
         if code == 0:
-            return Ended(0, "", json.loads(self._results[-1]) if self._results else None)
+            return Ended(0, "", TrainingResult(**json.loads(self._results[-1])) if self._results else None)
         if code < 0 or code == INTERRUPTED:
             by = signal.SIGINT if code == INTERRUPTED else signal.Signals(-code)
             return Ended(WorkerError.exit_code, f"worker {self._index} was ended by {by.name}.", killed=by == signal.SIGKILL)

@@ -1,7 +1,8 @@
-"""What a training run is: everything that its worker processes need to know, as one JSON file."""
+"""What a training run is: everything that its worker processes need to know, as one JSON file; and what comes of it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, cast
 
 from pydantic import Field, PositiveInt, field_validator
@@ -74,3 +75,21 @@ class TrainSpec(Section):
             "value": {"like_score": self.like_score},
         }
         return {f"{section}.{key}": value for section, values in decisive.items() for key, value in values.items()}
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What came of a run.
+
+    steps    optimiser steps of the weights that were kept
+    rows     training rows of an epoch, as streamed
+    device   what the chief computed on
+    metrics  losses of the last epoch, seconds of this process; of the kept weights validation metrics, mean gates, and the
+             weights of transitions and of item values with the validation metrics that they bring (valid_whole_ndcg@10, _hr@10
+             and _value_loss)
+    """
+
+    steps: int
+    rows: int
+    device: str
+    metrics: dict[str, float]

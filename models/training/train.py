@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,7 +29,7 @@ from models.training.device import device
 from models.training.lock import alone
 from models.training.optimizer import Optimizer, assign
 from models.training.scalars import Scalars
-from models.training.spec import GATE, TrainSpec
+from models.training.spec import GATE, TrainingResult, TrainSpec
 from models.training.step import Stepper
 from models.training.validation import HR, NDCG, VALUE_LOSS, Validation
 from models.training.watchdog import Watchdog
@@ -45,25 +44,9 @@ class Log(Protocol):
     def __call__(self, step: str, **fields: object) -> None: ...
 
 
-@dataclass(frozen=True)
-class Trained:
-    """What came of a run.
-
-    steps    optimiser steps of the weights that were kept
-    rows     training rows of an epoch, as streamed
-    device   what the chief computed on
-    metrics  losses of the last epoch, seconds of this process; of the kept weights validation metrics, mean gates, and the
-             weights of transitions and of item values with the validation metrics that they bring (valid_whole_ndcg@10, _hr@10
-             and _value_loss)
-    """
-
-    steps: int
-    rows: int
-    device: str
-    metrics: dict[str, float]
-
-
-def train(spec: TrainSpec, cluster: Cluster, watchdog: Watchdog, log: Log, progress: Callable[[int, int], None]) -> Trained:
+def train(
+    spec: TrainSpec, cluster: Cluster, watchdog: Watchdog, log: Log, progress: Callable[[int, int], None]
+) -> TrainingResult:
     """Trains from the newest checkpoint in `spec.folder`, or from the start; the chief exports the best weights.
 
     Args:
@@ -349,9 +332,9 @@ class TrainingRun:
         while self._cluster.sum(tf.constant(0.0)) > 0:
             self._watchdog.beat("wait for the chief")
 
-    def result(self, seconds: float, further: Mapping[str, float]) -> Trained:
+    def result(self, seconds: float, further: Mapping[str, float]) -> TrainingResult:
         loss, value_loss = self._state["loss"].numpy().tolist()
         metrics = {"loss": loss, "value_loss": value_loss, "seconds": seconds}
         kept = dict(zip(METRICS, self._state["metrics"].numpy().tolist(), strict=True))
         metrics |= {name: number for name, number in kept.items() if number >= 0}
-        return Trained(int(self._state["best_step"]), self._plan(0).rows, device(), {**metrics, **further})
+        return TrainingResult(int(self._state["best_step"]), self._plan(0).rows, device(), {**metrics, **further})

@@ -19,6 +19,7 @@ from features.tables import ITEM_CONTENT, ITEM_TRANSITIONS, ITEM_VALUES, LABEL_V
 from jobs import train_model
 from models.scoring.exported import Exported
 from models.training.launch import Ended
+from models.training.spec import TrainingResult
 from tests.models.tables import ITEMS, item_content, item_transitions, item_values, sequence_rows
 
 TIME = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
@@ -191,7 +192,7 @@ def test_a_model_is_trained_again_to_the_same_weights_from_what_its_row_pins(spa
 def test_in_a_warehouse_that_has_another_name_since_a_model_is_the_same_and_its_row_names_the_path_of_today(
     spark, tmp_path, monkeypatch
 ):
-    result = {"steps": 1, "rows": 3, "device": "an abacus", "metrics": {}}
+    result = TrainingResult(steps=1, rows=3, device="an abacus", metrics={})
     monkeypatch.setattr("jobs.training.workers.run_workers", lambda *_: [Ended(0, "", result)])
     before = Scenario(spark, tmp_path / "before").with_tables(sequence_rows(3, 4))
     assert before.train() == 0

@@ -18,8 +18,8 @@ from models.signals.transitions import ALONE, FADINGS, LAST, WEIGHTS
 from models.training import validation
 from models.training.checkpoint import best_model
 from models.training.cluster import Cluster
-from models.training.spec import TrainSpec
-from models.training.train import Trained, TrainingRun, train
+from models.training.spec import TrainingResult, TrainSpec
+from models.training.train import TrainingRun, train
 from models.training.validation import Validation
 from models.training.watchdog import Watchdog
 from tests.models.examples import opinions_by_loop
@@ -39,7 +39,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(spec: TrainSpec, progress: Callable[[int, int], None] = lambda done, total: None) -> tuple[Trained, list[dict]]:
+def run(spec: TrainSpec, progress: Callable[[int, int], None] = lambda done, total: None) -> tuple[TrainingResult, list[dict]]:
     lines: list[dict] = []
     with Watchdog(600, lambda doing: None) as watchdog:
         trained = train(spec, Cluster(600), watchdog, lambda step, **fields: lines.append({"step": step, **fields}), progress)
@@ -60,7 +60,7 @@ def assert_equal_bit_for_bit(one: dict[str, np.ndarray], other: dict[str, np.nda
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainSpec, Trained, list[dict]]:
+def undisturbed(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainSpec, TrainingResult, list[dict]]:
     spec = training_spec(tables, tmp_path_factory.mktemp("undisturbed"))
     spec = spec.model_copy(update={"export": f"{spec.folder}/export"})
     return spec, *run(spec)

@@ -76,7 +76,7 @@ def test_two_workers_give_the_loss_of_one_after_fifty_steps_to_six_digits(tables
     assert losses(lines_of_two) == pytest.approx(losses(lines), rel=1e-6)
     assert chief.result is not None
     assert one.result is not None
-    assert chief.result["metrics"]["loss"] == pytest.approx(one.result["metrics"]["loss"], rel=1e-6)
+    assert chief.result.metrics["loss"] == pytest.approx(one.result.metrics["loss"], rel=1e-6)
     assert other.result is None  # the chief alone has a result
 
 
