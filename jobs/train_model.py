@@ -37,7 +37,7 @@ from jobs.training.replay import DEVICE, THREADS, replay
 from jobs.training.workers import as_begun, refuse_remote, threads, train
 from models.inputs import FIRST, Sizes
 from models.stream.delta_log import training_files
-from models.training.spec import GATE, PinnedTable, TrainingResult, TrainSpec
+from models.training.spec import GATE, PinnedTable, TrainingResult, TrainInputs, TrainSpec
 
 READS = ("sequences", "item_content", "item_transitions", "item_values", "label_vocabulary", "statistics", "projections")
 SECTIONS = ("sequences", "model", "training")
@@ -64,8 +64,7 @@ def build(run: Run) -> None:
 def training_spec(run: Run, sizes: Sizes) -> TrainSpec:
     """Everything the workers need; its model_id stands for everything that decides the weights."""
     training = decided(run.config.training, sizes.items - FIRST, lambda: _targets(run), run.log)
-    spec = TrainSpec(
-        model_id="none",
+    inputs = TrainInputs(
         sequences=PinnedTable(path=run.mounted("sequences"), version=run.version("sequences")),
         item_content=PinnedTable(path=run.mounted("item_content"), version=run.version("item_content")),
         item_transitions=PinnedTable(path=run.mounted("item_transitions"), version=run.version("item_transitions")),
@@ -73,15 +72,14 @@ def training_spec(run: Run, sizes: Sizes) -> TrainSpec:
         model=run.config.model,
         training=training,
         sizes=sizes,
-        folder="none",
         versions={name: run.version(name) for name in READS if name in run.versions},  # not all have projections
         names=input_names(run.config, z_scores(run.read("statistics"), "user_features")),
         like_score=like_score(training.loss, lambda: run.read("statistics")),
         threads=threads(run, training.workers),
     )
-    model_id = digest([spec.identity(), run.config.dump("sequences"), code_version()])
-    folders = {"folder": run.mounted(f"_training/{model_id}"), "export": run.mounted(export_name(model_id))}
-    return as_begun(spec.model_copy(update={"model_id": model_id, **folders}))
+    model_id = digest([inputs.identity(), run.config.dump("sequences"), code_version()])
+    folder, export = run.mounted(f"_training/{model_id}"), run.mounted(export_name(model_id))
+    return as_begun(TrainSpec(**dict(inputs), model_id=model_id, folder=folder, export=export))
 
 
 def _sizes(run: Run) -> Sizes:

@@ -23,8 +23,9 @@ class PinnedTable(Section):
     version: int
 
 
-class TrainSpec(Section):
-    model_id: str
+class TrainInputs(Section):
+    """What a run computes from, wherever it keeps what it makes."""
+
     sequences: PinnedTable
     item_content: PinnedTable
     item_transitions: PinnedTable
@@ -32,8 +33,6 @@ class TrainSpec(Section):
     model: ModelConfig
     training: TrainingConfig
     sizes: Sizes
-    folder: str  # of checkpoints: a path that every worker sees
-    export: str | None = None  # folder that the chief exports the best weights to; null: no export
     versions: dict[str, int] = Field(default_factory=dict)  # Delta version of each table that was read, for the card
     names: dict[str, list[str]] = Field(default_factory=dict)  # of the declared inputs, in their order, for the card
     like_score: float | None = None  # z-score of training.loss.like_from; null: none is declared
@@ -75,6 +74,12 @@ class TrainSpec(Section):
             "value": {"like_score": self.like_score},
         }
         return {f"{section}.{key}": value for section, values in decisive.items() for key, value in values.items()}
+
+
+class TrainSpec(TrainInputs):
+    model_id: str
+    folder: str  # of checkpoints: a path that every worker sees
+    export: str | None = None  # folder that the chief exports the best weights to; null: no export
 
 
 @dataclass(frozen=True)
