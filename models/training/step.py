@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,15 @@ from models.training.cluster import Cluster
 from models.training.optimizer import Optimizer
 
 LOSSES = ("next_item", "value")
+
+
+class Sums(IntEnum):
+    """Where the numbers of a step stand, behind its gradients: of each loss the sum, and the sum of its weights."""
+
+    NEXT_ITEM = 0
+    NEXT_ITEM_WEIGHT = 1
+    VALUE = 2
+    VALUE_WEIGHT = 3
 
 
 class Stepper:
@@ -53,13 +63,13 @@ class Stepper:
             batches: one for each of `lanes`, this worker's.
             seed: of the run; with the step and the lane it decides the dropout.
         Returns:
-            (4,) float32, over all workers: sum and weight of the next-item loss, sum and weight of the value loss.
+            (4,) float32, over all workers, as Sums says.
         """
         step = int(self._optimizer.iterations)
         seeds = [generator(seed, step, lane).integers(2**31, size=2) for lane in lanes]
         total = self._cluster.sum(self._sum(list(zip(batches, seeds, strict=True))))
         self._apply(total)
-        return total[-2 * len(LOSSES) :]
+        return total[-len(Sums) :]
 
     def _sum(self, lanes: list[tuple[Batch, np.ndarray]]) -> tf.Tensor:
         if len(lanes) > 1:
@@ -74,12 +84,12 @@ class Stepper:
             objective = tf.add_n([getattr(self._objective.config, name) * losses[name][0] for name in LOSSES])
         # A variable without a gradient (as the value head's, without values) keeps its place in the flat tensor.
         gradients = tape.gradient(objective, [v.value for v in self._model.trainable_variables], unconnected_gradients="zero")
-        numbers = [number for name in LOSSES for number in losses[name]]
+        numbers = [number for name in LOSSES for number in losses[name]]  # in the order of Sums
         return tf.concat([*(tf.reshape(tf.convert_to_tensor(g), [-1]) for g in gradients), tf.stack(numbers)], axis=0)
 
     def _update(self, total: tf.Tensor) -> None:
-        gradients, numbers = total[: -2 * len(LOSSES)], total[-2 * len(LOSSES) :]
-        self._optimizer.step(gradients / tf.maximum(numbers[1], 1.0))  # by the weight of the next-item loss, over all workers
+        gradients, sums = total[: -len(Sums)], total[-len(Sums) :]
+        self._optimizer.step(gradients / tf.maximum(sums[Sums.NEXT_ITEM_WEIGHT], 1.0))
 
 
 def batch_signature() -> dict[str, tf.TensorSpec]:

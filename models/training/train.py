@@ -30,7 +30,7 @@ from models.training.lock import alone
 from models.training.optimizer import Optimizer, assign
 from models.training.scalars import Scalars
 from models.training.spec import GATE, TrainingResult, TrainSpec
-from models.training.step import Stepper
+from models.training.step import Stepper, Sums
 from models.training.validation import HR, NDCG, VALUE_LOSS, Validation
 from models.training.watchdog import Watchdog
 
@@ -103,25 +103,19 @@ class TrainingRun:
             self.model, self._content, valid, spec.lanes, config.batch_size, cluster, objective, bool(config.rank_seen)
         )
         self._state = self._new_state()
-        self._checkpoints = Checkpoints(spec.folder, spec, self._tracked())
+        self._best = [tf.Variable(v.value, trainable=False) for v in self.model.trainable_variables]
+        tracked: dict[str, Any] = {"optimizer": self._optimizer.state, BEST: self._best, **self._state}
+        self._checkpoints = Checkpoints(spec.folder, spec, tracked)
         self._scalars = Scalars(Path(spec.folder, "scalars"))
 
     def _new_state(self) -> dict[str, tf.Variable]:
         return {
-            "sums": tf.Variable(np.zeros(4), trainable=False),  # of the epoch: losses and their weights
+            "sums": tf.Variable(np.zeros(len(Sums)), trainable=False),  # of the epoch
             "loss": tf.Variable(np.zeros(2), trainable=False),  # mean losses of the last whole epoch
             "metrics": tf.Variable([-1.0] * len(METRICS), dtype=tf.float64, trainable=False),  # of the best epoch; -1: none
             "score": tf.Variable(-np.inf, dtype=tf.float64, trainable=False),  # of that epoch, higher is better
             "best_step": tf.Variable(0, dtype=tf.int64, trainable=False),
             "waited": tf.Variable(0, dtype=tf.int64, trainable=False),  # epochs since the best one
-        }
-
-    def _tracked(self) -> Mapping[str, Any]:
-        self._best = [tf.Variable(v.value, trainable=False) for v in self.model.trainable_variables]
-        return {
-            "optimizer": self._optimizer.state,
-            BEST: self._best,
-            **self._state,
         }
 
     @property
@@ -153,7 +147,7 @@ class TrainingRun:
         number, first = divmod(self.step, self._steps_per_epoch)
         start = told = time.monotonic()
         lanes = self._cluster.lanes(self._spec.lanes)
-        sizes, before = self._spec.sizes, self._state["sums"].numpy()
+        sizes, before = self._spec.sizes, self._positions()
         with closing(Prefetched(lambda: lane_batches(self._plan(number), lanes, sizes, first))) as stream:
             for batches in stream:
                 sums = self._stepper.run(batches, lanes, self._spec.training.seed)
@@ -163,7 +157,7 @@ class TrainingRun:
                     told = time.monotonic()
                     self._tell(number, first, before, told - start)
         seconds = time.monotonic() - start
-        positions, steps = self._state["sums"].numpy()[1] - before[1], self._steps_per_epoch - first
+        positions, steps = self._positions() - before, self._steps_per_epoch - first
         result = {
             **self._end_epoch(),
             "seconds": round(seconds, 3),
@@ -176,15 +170,19 @@ class TrainingRun:
         if self._cluster.is_chief:
             self._scalars.write(self.step, result)
 
-    def _tell(self, epoch: int, first: int, before: np.ndarray, seconds: float) -> None:
-        """How an epoch goes of which the steps from `first` on have taken so many seconds so far."""
+    def _positions(self) -> float:
+        """Positions of the epoch so far, by weight."""
+        return float(self._state["sums"].numpy()[Sums.NEXT_ITEM_WEIGHT])
+
+    def _tell(self, epoch: int, first: int, before: float, seconds: float) -> None:
+        """How an epoch goes of which the steps from `first` on, after so many positions, have taken so many seconds so far."""
         done = self.step - epoch * self._steps_per_epoch - first
         self._log(
             "progress",
             epoch=epoch + 1,
             steps=self.step,
             of=self._total,
-            positions_per_second=round((self._state["sums"].numpy()[1] - before[1]) / seconds, 1),
+            positions_per_second=round((self._positions() - before) / seconds, 1),
             epoch_seconds_left=round(seconds / done * (self._steps_per_epoch - first - done)),
         )
 
@@ -200,7 +198,7 @@ class TrainingRun:
         """A loss that was no number once stays none: nothing that comes after it is worth to be kept."""
         sums = self._state["sums"].numpy()
         if not np.isfinite(sums).all():
-            raise self._diverged(f"the loss must be a number. It is {sums[0]}")
+            raise self._diverged(f"the loss must be a number. It is {sums[Sums.NEXT_ITEM]}")
 
     def _diverged(self, what: str) -> DivergedError:
         config = self._spec.training
@@ -212,8 +210,9 @@ class TrainingRun:
     def _end_epoch(self) -> dict[str, float]:
         self._check_loss()
         sums = self._state["sums"].numpy()
-        self._state["loss"].assign(sums[::2] / np.maximum(sums[1::2], 1))
-        self._state["sums"].assign(np.zeros(4))
+        weights = sums[[Sums.NEXT_ITEM_WEIGHT, Sums.VALUE_WEIGHT]]
+        self._state["loss"].assign(sums[[Sums.NEXT_ITEM, Sums.VALUE]] / np.maximum(weights, 1))
+        self._state["sums"].assign(np.zeros(len(Sums)))
         metrics = self._judge()
         self._save()
         return {"loss": float(self._state["loss"][0]), "value_loss": float(self._state["loss"][1]), **metrics}

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from enum import IntEnum
 
 import numpy as np
 import tensorflow as tf
@@ -38,6 +39,16 @@ CHUNK_SCORES = 1 << 22  # scores that exist at once: 16 MB
 JUDGED = 50_000  # targets that the weights of an epoch are judged by; the split has them in no order
 WEIGHED = 25_000  # targets that transitions are weighed on, which ranks each of them by every choice,
 WEIGHED_SCORES = 1 << 29  # or as many as have so many scores, which takes minutes
+
+
+class Judgement(IntEnum):
+    """Where the sums of a judgement stand: of NDCG and of hits, over so many targets; of the loss of so many values."""
+
+    NDCG = 0
+    HITS = 1
+    TARGETS = 2
+    VALUE_LOSS = 3
+    VALUES = 4
 
 
 class Validation:
@@ -102,7 +113,7 @@ class Validation:
         enough = min(WEIGHED, max(WEIGHED_SCORES // self._model.sizes.items, 1))
         sums = self._sums(watchdog, [transitions for _, transitions in choices], enough)
         alone = np.array([transitions.weight == ALONE for _, transitions in choices])
-        best, best_alone = (int(np.argmax(np.where(judged, sums[:, 0], -1.0))) for judged in (~alone, alone))
+        best, best_alone = (int(np.argmax(np.where(judged, sums[:, Judgement.NDCG], -1.0))) for judged in (~alone, alone))
         (reach, transitions), (gain, hits, targets, *_) = choices[best], sums[best]
         metrics = {f"valid_whole_ndcg@{CUTOFF}": gain / targets, f"valid_whole_hr@{CUTOFF}": hits / targets}
         chain = choices[best_alone][1]
@@ -128,19 +139,19 @@ class Validation:
     def _sums(
         self, watchdog: Watchdog, choices: Sequence[Transitions | None] = (None,), enough: int = sys.maxsize
     ) -> np.ndarray:
-        """(choices, 5) float64 over the lanes of all workers: sum of NDCG, of hits, and number of targets (at least 1); sum of
-        the loss of values, and their number. A lane ends with its share of `enough` targets."""
+        """(choices, 5) float64 over the lanes of all workers, as Judgement says, of at least 1 target. A lane ends with its
+        share of `enough` targets."""
         lanes, share = self._cluster.lanes(self._plan.lanes), -(-enough // self._plan.lanes)  # rounded up
-        sums = np.zeros((self._plan.lanes, len(choices), 5))
+        sums = np.zeros((self._plan.lanes, len(choices), len(Judgement)))
         with closing(self._batches(watchdog)) as batches:
             for lane, batch, vectors in batches:
-                missing = share - int(sums[lane, 0, 2])
+                missing = share - int(sums[lane, 0, Judgement.TARGETS])
                 if missing > 0:
                     sums[lane] += self._judge(batch, vectors, choices, missing, watchdog)
-                elif (sums[lanes, 0, 2] >= share).all():
+                elif (sums[lanes, 0, Judgement.TARGETS] >= share).all():
                     break
         total = self._cluster.sum(tf.constant(sums)).numpy().sum(axis=0)
-        total[:, 2] = np.maximum(total[:, 2], 1)
+        total[:, Judgement.TARGETS] = np.maximum(total[:, Judgement.TARGETS], 1)
         return total
 
     def _batches(self, watchdog: Watchdog) -> Generator[tuple[int, Batch, tf.Tensor]]:
@@ -160,16 +171,16 @@ class Validation:
         targets, last = batch["targets"][row, position], last_items(batch["item_ids"], row, position)
         until = position * 0 if self._rank_seen else position + 1
         seen = [batch["item_ids"][r, :p] for r, p in zip(row, until, strict=True)]
-        scores, total = products(states, vectors.numpy()), np.zeros((len(choices), 5))
+        scores, total = products(states, vectors.numpy()), np.zeros((len(choices), len(Judgement)))
         rows = max(CHUNK_SCORES // len(vectors), 1)
         for start in range(0, len(states), rows):
             part = slice(start, start + rows)
             product = scores(part)  # (rows, items)
             for sums, found in zip(total, _with_each(product, choices, last[part]), strict=True):
                 _, masked = ranks(found, targets[part], seen[part])
-                sums[:3] += [ndcg(masked, CUTOFF).sum(), hit_rate(masked, CUTOFF).sum(), len(masked)]
+                sums[: Judgement.VALUE_LOSS] += [ndcg(masked, CUTOFF).sum(), hit_rate(masked, CUTOFF).sum(), len(masked)]
             watchdog.beat(f"validation, targets from {start} on")
-        total[:, 3:] = self._value_sums(states, vectors, *[batch[name][row, position] for name in _VALUED])
+        total[:, Judgement.VALUE_LOSS :] = self._value_sums(states, vectors, *[batch[name][row, position] for name in _VALUED])
         return total
 
     def _value_sums(
