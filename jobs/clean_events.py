@@ -28,6 +28,7 @@ from features.cleaning.duplicates import is_kept, with_tie_order
 from features.cleaning.entities import with_tags
 from features.cleaning.imputation import imputed
 from features.cleaning.quarantine import UNDATED, quarantined
+from jobs.cleaning.first_rows import check_first_rows
 from jobs.cleaning.labelling import LabelledEvents, label_entities, label_events, places_of
 from jobs.cleaning.statistics import FITTED, Statistics
 from jobs.cleaning.tally import Counting, Repetitions, Tally, check_found, check_kept, check_refused, count_imputed, inside
@@ -37,6 +38,7 @@ from jobs.runtime.warehouse import between, equals
 
 
 def build(run: Run) -> None:
+    check_first_rows(run)
     statistics = Statistics(run)
     entities = label_entities(run, statistics)
     events = label_events(run, entities, statistics)
@@ -108,6 +110,7 @@ JOB = Job(
     sections=("source", "clean"),
     shared={"statistics": FITTED},
     reads_raw_files=True,
+    inspect=check_first_rows,
     description=__doc__.splitlines()[0],
 )
 

@@ -79,13 +79,15 @@ def one_each(rows: DataFrame, key: str, late: Sequence[str] = ()) -> DataFrame:
     ).drop("_nth", "_first")
 
 
-def parse_tags(raw: DataFrame, source: TagSource, items: DataFrame) -> DataFrame:
+def parse_tags(raw: DataFrame, source: TagSource, items: DataFrame | None = None) -> DataFrame:
     """SOURCE_ORDER, file_day, raw, reasons, duplicate (null), item_id, tag; a tag of an item that `items` lacks is refused."""
     read = Reader(raw, source.columns)
     columns = {"item_id": read.text("item_id"), "tag": read.text("tag")}
     rules = [(f"{name}_missing", read.text(name).isNull()) for name in columns]
-    known = items.select("item_id", F.lit(True).alias("_known"))
-    parsed = _parsed(raw, columns, line_reasons(raw, rules)).join(known, "item_id", "left")
+    parsed = _parsed(raw, columns, line_reasons(raw, rules))
+    if items is None:
+        return parsed
+    parsed = parsed.join(items.select("item_id", F.lit(True).alias("_known")), "item_id", "left")
     unknown = F.col("item_id").isNotNull() & F.col("_known").isNull() & (F.size("reasons") == 0)
     refused = F.concat("reasons", F.array(F.lit("item_id_unknown")))
     return parsed.withColumn("reasons", F.when(unknown, refused).otherwise(F.col("reasons"))).drop("_known")

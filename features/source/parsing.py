@@ -40,6 +40,7 @@ _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"  # a cast would also take 1
 _DAY_FIRST = r"^\d{4}-\d{2}-\d{2}"  # a cast would also take 12:30, as a time of today
 _LOCAL_TIME = _DAY_FIRST + r"([T ][\d:.,]*)?$"  # a zone or an offset has a letter, + or -
 _REPLACEMENT = "\ufffd"  # what a reader puts for bytes that the encoding does not have
+_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000}
 _TRUE = ("1", "1.0", "true", "t", "yes")
 
 
@@ -205,13 +206,24 @@ def as_time(column: Column, text: Column, type_: DataType, time: Time) -> Column
     if time.unit == "order":
         start = F.lit(datetime.datetime.combine(time.start, datetime.time(), datetime.UTC))
         return F.timestamp_micros(F.unix_micros(start) + counted(time.step_seconds * 1_000_000))
-    return F.timestamp_micros(counted({"s": 1_000_000, "ms": 1_000, "us": 1}[time.unit]))
+    return F.timestamp_micros(counted(1_000_000 // _PER_SECOND[time.unit]))
 
 
 def as_whole(text: Column, factor: int) -> Column:
     """A decimal text times `factor`, as bigint; null: no number, or out of the range of dates (years 1 to 9999)."""
     number = F.when(text.rlike(_NUMBER), text.try_cast("decimal(24,6)"))
     return _dated(F.try_multiply(number, F.lit(factor).cast("decimal(14,0)"))).try_cast("bigint")
+
+
+def likely_unit(text: str, earliest: datetime.date, latest: datetime.datetime) -> str | None:
+    """The `time.unit` by which a time is between the two; None: there is none. What is no number is `text`."""
+    if re.fullmatch(_NUMBER, text) is None:
+        return "text"
+    first = datetime.datetime.combine(earliest, datetime.time(), datetime.UTC).timestamp()
+    for unit, per_second in _PER_SECOND.items():
+        if first <= float(text) / per_second <= latest.timestamp():
+            return unit
+    return None
 
 
 def _dated(micros: Column) -> Column:

@@ -23,7 +23,7 @@ from features.source.config import EventSource, FileSource
 from features.source.parsing import SOURCE_ORDER, parse_events, parsed_once, with_raw
 from jobs.cleaning.statistics import Statistics
 from jobs.runtime.run import Run
-from jobs.runtime.sources import keys_not_found, read_raw
+from jobs.runtime.sources import read_raw
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,6 @@ def label_entities(run: Run, statistics: Statistics) -> dict[str, DataFrame]:
 
 
 def _raw(run: Run, name: str, source: FileSource) -> DataFrame:
-    if source.format == "json":
-        missing = keys_not_found(run.spark, source, run.start, run.end)
-        if missing:
-            run.log("keys_not_found", source=name, **missing)
     return read_raw(run.spark, name, source, run.start, run.end)
 
 

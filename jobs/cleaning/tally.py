@@ -14,6 +14,7 @@ from features.errors import ContractError, NoInputError
 from jobs.runtime.run import Run
 from jobs.runtime.warehouse import between
 
+_SHOWN = 200  # characters of a row in a message
 KINDS = ("exact", "conflicting", "near")  # of duplicates
 
 
@@ -133,16 +134,34 @@ def check_kept(run: Run, written: int) -> None:
 
 def check_refused(run: Run, name: str, tally: Tally) -> None:
     """Raises ContractError where too many rows were refused, or one by a check that must not fail."""
-    found = f"Refused {tally.refused} of {tally.rows}: {dict(tally.reasons.most_common())}. See {run.path('quarantine')}."
+    broken = _broken_limit(run, name, tally)
+    if broken is not None:
+        found = f"Refused {tally.refused} of {tally.rows}: {dict(tally.reasons.most_common())}. See {run.path('quarantine')}."
+        raise ContractError(" ".join([f"{name}: {broken}", found, *_examples(run, name)]))
+
+
+def _broken_limit(run: Run, name: str, tally: Tally) -> str | None:
     if tally.refused == tally.rows:
-        raise ContractError(f"{name}: every row was refused. {found}")
+        return "every row was refused."
     limit = run.config.clean.max_refused
     if tally.refused - tally.reasons[OUTSIDE] > limit * tally.rows:  # those are not bad, but of another run
-        raise ContractError(f"{name}: at most {limit:.1%} of the rows may be refused (clean.max_refused). {found}")
+        return f"at most {limit:.1%} of the rows may be refused (clean.max_refused)."
     failing = {c.reason for c in run.config.clean.checks if c.otherwise == "fail" and c.table == name}
     failed = sorted(failing & tally.reasons.keys())
-    if failed:
-        raise ContractError(f"{name}: no row may break {', '.join(failed)} (clean.checks, otherwise: fail). {found}")
+    return f"no row may break {', '.join(failed)} (clean.checks, otherwise: fail)." if failed else None
+
+
+def _examples(run: Run, name: str) -> list[str]:
+    """One refused row of each reason, the first by its text."""
+    rows = run.read("quarantine").where(F.col("source") == name)
+    each = (rows.where(inside(run)) if name == "events" else rows).select("raw", F.explode("reasons").alias("reason"))
+    found = each.groupBy("reason").agg(F.min("raw").alias("raw")).orderBy("reason").collect()
+    return [example_of(row["reason"], row["raw"]) for row in found]
+
+
+def example_of(reason: str, raw: str) -> str:
+    """A refused row in a message, at most some 200 characters of it."""
+    return f"{reason}: such as {raw if len(raw) <= _SHOWN else raw[:_SHOWN] + '…'}."
 
 
 def _days(run: Run, name: str) -> str:

@@ -11,7 +11,7 @@ from features.tables import RUNS
 from jobs.runtime.arguments import Arguments, Option
 from jobs.runtime.command import failed, run_command
 from jobs.runtime.config import Scenario
-from jobs.runtime.errors import ConfigError
+from jobs.runtime.errors import ConfigError, known
 from jobs.runtime.logs import JsonLog
 from jobs.runtime.run import Run
 
@@ -23,7 +23,8 @@ class Job:
     `sections` are the parts of the configuration that decide its result, but for the `ignored` keys (`section.key`);
     `shared` are tables that other jobs write too, so that their version says nothing about whether this job's rows are
     still there, with the condition that its own rows match. A run with one of the job's own `options` is never skipped.
-    `check` raises ConfigError where the configuration alone tells that the job cannot run.
+    `check` raises ConfigError where the configuration alone tells that the job cannot run. `inspect` looks at the inputs in a
+    dry run, and raises what a run would raise before it writes anything.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Job:
     options: tuple[Option, ...] = ()
     description: str = ""
     check: Callable[[Run], None] | None = None
+    inspect: Callable[[Run], None] | None = None
 
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Runs the job as a command and returns its exit code."""
@@ -65,6 +67,8 @@ class Job:
             run.pin()
             if given.dry_run:
                 print(run.plan())
+                if self.inspect is not None:
+                    self.inspect(run)
                 return 0
             run.warehouse.check_writable()
             if not (given.force or given.options) and run.is_up_to_date():
@@ -73,5 +77,5 @@ class Job:
         except ConfigError as error:  # nothing to write the ledger with
             return failed(log, error)
         except Exception as error:
-            return failed(log, error) if given.dry_run else run.finish(error)
+            return failed(log, known(error)) if given.dry_run else run.finish(error)
         return run.perform()

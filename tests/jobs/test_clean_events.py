@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from features.source.config import EventSource
 from features.source.parsing import parse_events
 from jobs.clean_events import main
+from jobs.cleaning.first_rows import FIRST_ROWS
 from jobs.runtime.sources import read_raw
 
 ROOT = Path(__file__).parents[2]
@@ -158,6 +159,7 @@ def test_too_many_refused_rows_end_with_3_after_they_went_to_quarantine(spark, t
     assert log.run() == 3
     message = capsys.readouterr().err
     assert "at most 20.0% of the rows may be refused (clean.max_refused). Refused 1 of 4: {'user_id_missing': 1}" in message
+    assert 'user_id_missing: such as {"i":"x","t":"2024-01-01 10:00:00","v":"1"}.' in message
     [row] = spark.read.format("delta").load(f"{tmp_path}/warehouse/quarantine").collect()
     assert (row.reasons, row.position, row.date) == (["user_id_missing"], 3, NEW_YEAR)
     assert json.loads(row.raw) == {"i": "x", "t": "2024-01-01 10:00:00", "v": "1"}
@@ -165,8 +167,26 @@ def test_too_many_refused_rows_end_with_3_after_they_went_to_quarantine(spark, t
 
 
 def test_a_log_of_refused_rows_only_ends_with_3(tmp_path, capsys):
-    assert Log(tmp_path, ["a,x,soon,1", "a,y,2024-01-02,two"], clean="{max_refused: 1}").run() == 3
-    assert "events: every row was refused. Refused 2 of 2" in capsys.readouterr().err
+    clean = "{max_refused: 1, checks: [{column: value, between: [4, 5]}]}"
+    assert Log(tmp_path, GOOD, clean).run() == 3
+    assert "events: every row was refused. Refused 3 of 3" in capsys.readouterr().err
+
+
+def test_a_source_whose_first_rows_are_all_written_otherwise_ends_with_3_before_anything_is_written(tmp_path, capsys):
+    log = Log(tmp_path, ["a,x,1714564800000,1", "b,y,1714564800001,two"], clean="{max_refused: 1}")
+    assert log.run("--dry-run", "--set", "source.events.time.unit=s") == 3
+    assert log.run("--set", "source.events.time.unit=s") == 3
+    dry, message = [line for line in capsys.readouterr().err.splitlines() if line.startswith("clean_events: ")]
+    assert dry == message
+    assert "Of the first 2 in" in message and "{'event_time_malformed': 2, 'value_malformed': 1}" in message
+    assert 'value_malformed: such as {"u":"b","i":"y","t":"1714564800001","v":"two"}. time.unit: ms?' in message
+    assert not (tmp_path / "warehouse" / "quarantine").exists()
+    assert log.run("--date", "2024-05-01") == 4  # they may be of other days, as there is no {date} in the path
+
+
+def test_rows_that_the_scenario_leaves_out_do_not_end_a_run_where_they_stand_first(tmp_path):
+    early = [f"c,x,2020-01-01 10:00:00,{n}" for n in range(FIRST_ROWS)]
+    assert Log(tmp_path, [*early, *GOOD], clean="{max_refused: 1, earliest: 2024-01-01}").run("--dry-run") == 0
 
 
 def test_a_check_that_must_not_fail_ends_with_3(tmp_path, capsys):

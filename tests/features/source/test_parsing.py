@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from features.source.config import EventSource, Mapping, Time
-from features.source.parsing import Reader, parse_events, with_raw
+from features.source.parsing import Reader, likely_unit, parse_events, with_raw
 from tests.features.raw import EARLIEST, NOW, UTC, raw_frame
 
 COLUMNS = {"user_id": "u", "item_id": "i", "event_type": "a", "value": "v", "event_time": "t"}
@@ -65,6 +65,22 @@ def test_a_refused_row_names_every_rule_that_it_broke(spark):
     assert [r.reasons for r in parsed] == [reasons for _, reasons in rows_and_reasons]
     assert parsed[-1].raw == "a line"
     assert parsed[0].raw == '{"u":"u1","i":"i1","a":"view","v":"4.5","t":"1714564800","c":"web"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("1714564800", "s"),
+        ("1714564800.5", "s"),
+        ("1714564800250", "ms"),
+        ("1.714564800250000e15", "us"),
+        ("2024-05-01", "text"),
+        ("17", None),
+        ("1e999", None),
+    ],
+)
+def test_the_unit_of_a_time_is_the_one_by_which_it_is_of_our_days(text, unit):
+    assert likely_unit(text, EARLIEST, NOW) == unit
 
 
 @pytest.mark.parametrize(("unit", "text"), [("s", "1714564800.25"), ("ms", "1714564800250"), ("us", "1714564800250000")])
