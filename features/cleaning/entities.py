@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from features.cleaning.check_config import Check
 from features.cleaning.checks import with_checks
-from features.source.config import ItemSource, TagSource, UserSource
+from features.source.config import ItemSource, Repeats, TagSource, UserSource
 from features.source.parsing import SOURCE_ORDER, Reader, as_number, line_reasons, raw_text
 
 
@@ -54,11 +54,12 @@ def parse_users(raw: DataFrame, source: UserSource, checks: Sequence[Check] = ()
     return with_checks(_parsed(raw, columns, line_reasons(raw, rules)), checks, {})
 
 
-def one_each(rows: DataFrame, key: str, late: Sequence[str] = ()) -> DataFrame:
+def one_each(rows: DataFrame, key: str, late: Sequence[str] = (), repeats: Repeats = "refuse") -> DataFrame:
     """One row of each id stays: the last, in source order, that breaks no rule. Where files have days, it is one of the newest.
 
-    Older rows are duplicates, superseded, where their files are of an earlier day, and else refused as <key>_duplicate. Newer
-    ones are those that a `late` rule refuses; where it refuses them all, the last has its reason and the others are older.
+    Older rows are duplicates, superseded, where their files are of an earlier day or `repeats` is last, and else refused as
+    <key>_duplicate. Newer ones are those that a `late` rule refuses; where it refuses them all, the last has its reason and the
+    others are older.
 
     Args:
         rows: with reasons, and `duplicate`, which is null.
@@ -72,7 +73,8 @@ def one_each(rows: DataFrame, key: str, late: Sequence[str] = ()) -> DataFrame:
     first = F.coalesce(F.min(F.when(accepted, staying)).over(whole), F.min(staying).over(whole))
     numbered = rows.withColumn("_nth", F.row_number().over(newest_first)).withColumn("_first", first)
     older = compared & (F.col("_nth") > F.col("_first._nth"))
-    superseded = older & F.coalesce(F.col("file_day") < F.col("_first.file_day"), F.lit(False))
+    newer_day = F.coalesce(F.col("file_day") < F.col("_first.file_day"), F.lit(False))
+    superseded = older & (F.lit(repeats == "last") | newer_day)
     repeat = F.when(superseded, F.array().cast("array<string>")).when(older, F.array(F.lit(f"{key}_duplicate")))
     return numbered.withColumns(
         {"reasons": repeat.otherwise(F.col("reasons")), "duplicate": F.when(superseded, "superseded")}

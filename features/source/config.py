@@ -140,8 +140,12 @@ class EventSource(FileSource):
         return self
 
 
+Repeats = Literal["refuse", "last"]  # last: a row whose id stands again further on is a duplicate, and not refused
+
+
 class ItemSource(FileSource):
     columns: dict[str, Mapping]
+    repeats: Repeats = "refuse"
     attributes: tuple[str, ...] = ()  # further source columns, kept as text in items.attributes
 
     @model_validator(mode="after")
@@ -163,6 +167,7 @@ class TagSource(FileSource):
 
 class UserSource(FileSource):
     columns: dict[str, Mapping]
+    repeats: Repeats = "refuse"
     attributes: tuple[str, ...] = ()  # further source columns, kept as text in users.attributes
 
     @model_validator(mode="after")

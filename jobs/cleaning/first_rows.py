@@ -12,7 +12,7 @@ from features.cleaning.entities import parse_items, parse_tags, parse_users
 from features.errors import ContractError
 from features.source.config import EventSource, FileSource, ItemSource, TagSource, UserSource
 from features.source.parsing import Reader, likely_unit, parse_events, raw_text
-from jobs.cleaning.tally import example_of
+from jobs.cleaning.tally import example_of, ways_out
 from jobs.runtime.raw_files import DATE
 from jobs.runtime.run import Run
 from jobs.runtime.sources import keys_not_found, read_raw
@@ -43,7 +43,7 @@ def _check(run: Run, name: str, source: FileSource) -> None:
         return
     reasons = Counter(reason for row in rows for reason in row["reasons"])
     examples = {reason: next(row["raw"] for row in rows if reason in row["reasons"]) for reason, _ in reasons.most_common()}
-    told = [example_of(reason, text) for reason, text in examples.items()]
+    told = [example_of(reason, text) for reason, text in examples.items()] + ways_out(name, reasons)
     if isinstance(source, EventSource):
         times = [row["time"] for row in rows if row["time"] is not None and set(row["reasons"]) & _OF_TIME]
         told += _other_unit(times, source.time.unit, run.row.started_at)

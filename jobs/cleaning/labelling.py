@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
 from features.cleaning.caps import with_caps
@@ -58,12 +60,15 @@ def _raw(run: Run, name: str, source: FileSource) -> DataFrame:
 
 def _compared_entities(run: Run, table: Table, parsed: DataFrame, statistics: Statistics) -> DataFrame:
     """One row per id. Bounds are fitted on the rows that stay so far, and known before it is decided which row stays."""
-    clean, key = run.config.clean, f"{table.removesuffix('s')}_id"
-    rules = clean.outliers_of(table)
-    rows, late = parsed.persist(StorageLevel.MEMORY_AND_DISK) if rules else parsed, [rule.reason for rule in rules]
+    clean, key, repeats = run.config.clean, f"{table.removesuffix('s')}_id", getattr(run.config.source, table).repeats
+    rules, unique = clean.outliers_of(table), [check for check in clean.checks_of(table) if check.rule == "unique"]
+    resolved = partial(one_each, key=key, late=[rule.reason for rule in rules], repeats=repeats)
+    rows = parsed.persist(StorageLevel.MEMORY_AND_DISK) if rules else parsed
+    if repeats == "last" and not rules and not unique:  # nothing is refused any more, and most rows may be repeats
+        rows = rows.withColumn("raw", F.when(~is_accepted(), F.col("raw")))
     for rule in rules:
-        rows = with_outliers(rows, rule, statistics.of(rule, one_each(rows, key, late).where(is_kept())))
-    return with_unique(one_each(rows, key, late), clean.checks_of(table)).persist(StorageLevel.MEMORY_AND_DISK)
+        rows = with_outliers(rows, rule, statistics.of(rule, resolved(rows).where(is_kept())))
+    return with_unique(resolved(rows), unique).persist(StorageLevel.MEMORY_AND_DISK)
 
 
 def label_events(run: Run, entities: dict[str, DataFrame], statistics: Statistics) -> LabelledEvents:

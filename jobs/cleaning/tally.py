@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pyspark.sql import Column, DataFrame, Observation
@@ -137,7 +138,7 @@ def check_refused(run: Run, name: str, tally: Tally) -> None:
     broken = _broken_limit(run, name, tally)
     if broken is not None:
         found = f"Refused {tally.refused} of {tally.rows}: {dict(tally.reasons.most_common())}. See {run.path('quarantine')}."
-        raise ContractError(" ".join([f"{name}: {broken}", found, *_examples(run, name)]))
+        raise ContractError(" ".join([f"{name}: {broken}", found, *_examples(run, name), *ways_out(name, tally.reasons)]))
 
 
 def _broken_limit(run: Run, name: str, tally: Tally) -> str | None:
@@ -162,6 +163,12 @@ def _examples(run: Run, name: str) -> list[str]:
 def example_of(reason: str, raw: str) -> str:
     """A refused row in a message, at most some 200 characters of it."""
     return f"{reason}: such as {raw if len(raw) <= _SHOWN else raw[:_SHOWN] + '…'}."
+
+
+def ways_out(name: str, reasons: Iterable[str]) -> list[str]:
+    """What may be declared about the source `name` that it is not refused for these reasons, if there is such a key."""
+    ways = {"item_id_duplicate": f"source.{name}.repeats: last", "user_id_duplicate": f"source.{name}.repeats: last"}
+    return [f"Against {reason}: {ways[reason]}." for reason in sorted(ways.keys() & set(reasons))]
 
 
 def _days(run: Run, name: str) -> str:

@@ -189,6 +189,23 @@ def test_rows_that_the_scenario_leaves_out_do_not_end_a_run_where_they_stand_fir
     assert Log(tmp_path, [*early, *GOOD], clean="{max_refused: 1, earliest: 2024-01-01}").run("--dry-run") == 0
 
 
+def test_items_may_stand_in_the_log_itself_where_the_last_row_of_each_is_declared_to_stay(spark, tmp_path, capsys):
+    log = Log(tmp_path, [*GOOD, "c,x,2024-01-03 10:00:00,4", "c,,2024-01-03 10:00:00,5"], clean="{max_refused: 0.3}")
+    items = f"path: {tmp_path}/log.csv, columns: {{item_id: i, price: v}}"
+    assert log.run("--set", f"source.items={{{items}}}") == 3
+    assert "Against item_id_duplicate: source.items.repeats: last." in capsys.readouterr().err
+    assert log.run("--set", f"source.items={{{items}, repeats: last}}") == 0
+
+    def read(table):
+        return spark.read.format("delta").load(f"{tmp_path}/warehouse/{table}")
+
+    assert [(r.item_id, r.price) for r in read("items").orderBy("item_id").collect()] == [("x", 4.0), ("y", 2.0)]
+    [refused] = read("quarantine").where("source = 'items'").collect()
+    assert json.loads(refused.raw) == {"u": "c", "t": "2024-01-03 10:00:00", "v": "5"}
+    found = read("runs").where("exit_code = 0").head().counts
+    assert [found[f"items_{k}"] for k in ("rows", "duplicates_superseded", "refused_item_id_missing")] == [5, 2, 1]
+
+
 def test_a_check_that_must_not_fail_ends_with_3(tmp_path, capsys):
     clean = "{max_refused: 1, checks: [{column: value, between: [0, 2], otherwise: fail}]}"
     assert Log(tmp_path, GOOD, clean).run() == 3

@@ -66,6 +66,13 @@ def test_an_item_of_an_earlier_day_is_a_duplicate_and_no_refused_row(spark):
     ]
 
 
+def test_a_repeat_is_a_duplicate_and_no_refused_row_where_the_last_is_declared_to_stay(spark):
+    rows = [("1", "old", "", "1", None, ""), ("1", "new", "", "2", None, ""), ("1", "bad", "", "cheap", None, "")]
+    parsed = parse_items(raw_frame(spark, FIELDS, rows), ITEMS)
+    found = one_each(parsed, "item_id", repeats="last").orderBy("row").collect()
+    assert [(r.reasons, r.duplicate) for r in found] == [([], "superseded"), ([], None), (["price_malformed"], None)]
+
+
 def test_what_a_late_rule_refuses_makes_way_for_an_older_row_that_breaks_none(spark):
     bad, worse = ["price_outlier"], ["price_malformed"]
     rows = [("1", 1, bad), ("1", 2, []), ("1", 2, []), ("1", 3, bad), ("1", 4, bad), ("1", 5, worse)]
