@@ -15,7 +15,7 @@ from features.source.parsing import SOURCE_ORDER, Reader, as_number, line_reason
 
 def parse_items(raw: DataFrame, source: ItemSource, checks: Sequence[Check] = ()) -> DataFrame:
     """SOURCE_ORDER, file_day, raw, reasons, duplicate (null) and the columns of `items`; nothing is imputed yet."""
-    read = Reader(raw, source.columns)
+    read = Reader(raw, source.columns, source.missing)
     media = F.transform(read.parts("media"), lambda part: as_number(part).cast("float"))
     columns = {
         "item_id": read.text("item_id"),
@@ -39,7 +39,7 @@ def parse_items(raw: DataFrame, source: ItemSource, checks: Sequence[Check] = ()
 
 def parse_users(raw: DataFrame, source: UserSource, checks: Sequence[Check] = ()) -> DataFrame:
     """SOURCE_ORDER, file_day, raw, reasons, duplicate (null) and the columns of `users`; nothing is imputed."""
-    read = Reader(raw, source.columns)
+    read = Reader(raw, source.columns, source.missing)
     columns = {
         "user_id": read.text("user_id"),
         "segment": read.text("segment"),
@@ -83,7 +83,7 @@ def one_each(rows: DataFrame, key: str, late: Sequence[str] = (), repeats: Repea
 
 def parse_tags(raw: DataFrame, source: TagSource, items: DataFrame | None = None) -> DataFrame:
     """SOURCE_ORDER, file_day, raw, reasons, duplicate (null), item_id, tag; a tag of an item that `items` lacks is refused."""
-    read = Reader(raw, source.columns)
+    read = Reader(raw, source.columns, source.missing)
     columns = {"item_id": read.text("item_id"), "tag": read.text("tag")}
     rules = [(f"{name}_missing", read.text(name).isNull()) for name in columns]
     parsed = _parsed(raw, columns, line_reasons(raw, rules))

@@ -12,7 +12,16 @@ from functools import cache
 from typing import Annotated, Literal, Self
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 
 class Section(BaseModel):
@@ -34,6 +43,14 @@ def check_zone(zone: str) -> str:
 
 Zone = Annotated[str, AfterValidator(check_zone)]
 _PATTERN = r"([GyMLdDaHhKkmsSVzOXxZ]|'[^']*'|[^A-Za-z'{}#])+"  # what Spark's datetime patterns that are read may hold
+
+
+def _as_text(value: object) -> object:
+    """A number or a truth value of the YAML, as a source writes it in text."""
+    return str(value).lower() if isinstance(value, bool | int) else value
+
+
+Text = Annotated[str, BeforeValidator(_as_text)]
 
 
 class Mapping(Section):
@@ -84,7 +101,18 @@ class FileSource(Section):
     encoding: str = "utf-8"
     header: tuple[str, ...] | None = None  # names of the columns of a CSV without a header line
     multiline: bool = False  # CSV: quoted fields may hold line breaks; such a file cannot be split among tasks
+    missing: tuple[Text, ...] = ()  # what stands for nothing in any field that is read, such as NA
     version: int | None = Field(None, ge=0)  # of a Delta source; the newest one where none is given
+
+    @field_validator("missing")
+    @classmethod
+    def missing_can_be_found(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(text != text.strip() or not text for text in value):
+            raise ValueError(
+                "missing must hold texts without blanks around them, which are removed from what is read; nothing at all is "
+                f"missing anyhow. Received {list(value)}."
+            )
+        return value
 
     @field_validator("encoding")
     @classmethod

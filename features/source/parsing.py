@@ -75,10 +75,10 @@ def field_types(raw: DataFrame) -> dict[str, DataType]:
 
 
 class Reader:
-    """Typed columns of one raw frame by the mapping of its source."""
+    """Typed columns of one raw frame by the mapping of its source. What is `missing` there is null, of whatever type."""
 
-    def __init__(self, raw: DataFrame, columns: MappingType[str, Mapping]) -> None:
-        self.types, self.columns = field_types(raw), columns
+    def __init__(self, raw: DataFrame, columns: MappingType[str, Mapping], missing: Sequence[str] = ()) -> None:
+        self.types, self.columns, self.missing = field_types(raw), columns, missing
 
     def has(self, name: str) -> bool:
         return name in self.columns
@@ -89,7 +89,7 @@ class Reader:
             return F.lit(None).cast("string")
         mapping = self.columns[name]
         first = mapping.from_ if isinstance(mapping.from_, str) else mapping.from_[0]
-        text = _trimmed(as_text(field(first), self.types[first]))
+        text = _trimmed(as_text(self._field(first), self.types[first]))
         if mapping.pattern is not None:
             text = F.regexp_extract(text, mapping.pattern, 1)
         return F.nullif(text, F.lit(""))
@@ -111,11 +111,19 @@ class Reader:
         mapping = self.columns.get(name)
         if mapping is None or mapping.pattern is not None or not isinstance(mapping.from_, str):
             return None
-        return field(mapping.from_) if isinstance(self.types[mapping.from_], kind) else None
+        return self._field(mapping.from_) if isinstance(self.types[mapping.from_], kind) else None
+
+    def _field(self, name: str) -> Column:
+        """A column of the source, null where it says `missing`; a list or an object as a whole does not."""
+        column, type_ = field(name), self.types[name]
+        if not self.missing or isinstance(type_, ArrayType | StructType | MapType):
+            return column
+        return F.when(~_trimmed(as_text(column, type_)).isin(*self.missing), column)
 
     def list(self, name: str) -> Column:
-        """`parts`, none twice."""
-        return F.array_distinct(self.parts(name))
+        """`parts`, none twice and none that is missing."""
+        parts = F.array_distinct(self.parts(name))
+        return F.filter(parts, lambda part: ~part.isin(*self.missing)) if self.missing else parts
 
     def parts(self, name: str) -> Column:
         """Array of texts in source order; empty: missing.
@@ -126,7 +134,7 @@ class Reader:
             return F.array().cast("array<string>")
         mapping = self.columns[name]
         if not isinstance(mapping.from_, str):
-            chosen = [F.when(F.lower(F.btrim(field(c).cast("string"))).isin(*_TRUE), F.lit(c)) for c in mapping.from_]
+            chosen = [F.when(F.lower(F.btrim(self._field(c).cast("string"))).isin(*_TRUE), F.lit(c)) for c in mapping.from_]
             return F.array_compact(F.array(*chosen))
         type_ = self.types[mapping.from_]
         if isinstance(type_, ArrayType):
@@ -145,7 +153,7 @@ class Reader:
         if not names:
             return F.create_map().cast("map<string,string>")
         keys = [F.lit(name) for name in names]
-        values = [F.nullif(F.btrim(as_text(field(name), self.types[name])), F.lit("")) for name in names]
+        values = [F.nullif(F.btrim(as_text(self._field(name), self.types[name])), F.lit("")) for name in names]
         pairs = [F.struct(key.alias("key"), value.alias("value")) for key, value in zip(keys, values, strict=True)]
         filled = F.map_from_entries(F.filter(F.array(*pairs), lambda pair: pair["value"].isNotNull()))
         whole = F.create_map(*[column for pair in zip(keys, values, strict=True) for column in pair])
@@ -158,7 +166,7 @@ class Reader:
         type_ = self.types[mapping.from_]
         if mapping.pattern is not None and isinstance(type_, IntegralType):  # only a part of the number's text is meant
             type_ = StringType()
-        return as_time(field(mapping.from_), self.text(name), type_, time)
+        return as_time(self._field(mapping.from_), self.text(name), type_, time)
 
 
 def as_text(column: Column, type_: DataType) -> Column:
@@ -287,7 +295,7 @@ def parse_events(raw: DataFrame, source: EventSource, earliest: datetime.date, n
         SOURCE_ORDER, file_day, line, fields, event_id (the source's; null: none), user_id, item_id, event_type, value,
         event_time, session_id, context, reasons.
     """
-    read = Reader(raw, source.columns)
+    read = Reader(raw, source.columns, source.missing)
     typed = raw.select(
         *SOURCE_ORDER, "file_day", "line", "broken", "fields",
         read.text("event_id").alias("event_id"),

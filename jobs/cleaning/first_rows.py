@@ -61,7 +61,7 @@ def _parsed(raw: DataFrame, source: FileSource, now: datetime.datetime) -> DataF
     """Each row's `reasons` and `raw`; of events `time`, too, the text of event_time."""
     if isinstance(source, EventSource):
         parsed = parse_events(raw, source.model_copy(update={"event_types": None}), _EARLIEST, now)
-        time = Reader(raw, source.columns).text("event_time")
+        time = Reader(raw, source.columns, source.missing).text("event_time")
         return parsed.select("reasons", raw_text().alias("raw"), time.alias("time"))
     if isinstance(source, ItemSource):
         return parse_items(raw, source).select("reasons", "raw")

@@ -42,6 +42,8 @@ def test_an_encoding_is_kept_under_a_name_that_java_knows():
             {"path": "x", "columns": {"item_id": {"from": "i", "split": "|"}}},
             "only categories, tags and media are lists, which split is for. Received it for ['item_id'].",
         ),
+        (FileSource, {"path": "x", "missing": ["NA", ""]}, "nothing at all is missing anyhow. Received ['NA', '']."),
+        (FileSource, {"path": "x", "missing": [None]}, "Input should be a valid string"),
         (FileSource, {"path": "x", "separator": ""}, "should have at least 1 character"),
         (FileSource, {"path": "x", "quote": "''"}, "should have at most 1 character"),
         (

@@ -197,3 +197,20 @@ def test_nan_in_a_typed_column_is_missing_and_a_whole_number_is_written_as_one(s
     found = raw.select("row", read.text("p"), read.list("many"), read.text_map(["p"])).orderBy("row").collect()
     texts = [None, "2.5", "7", "12345678", "-3", "1.0E17", "0"]
     assert [tuple(r)[1:] for r in found] == [(t, [t or "NaN"], {"p": t} if t else {}) for t in texts]
+
+
+def test_what_is_declared_missing_is_null_in_texts_numbers_times_and_lists_and_has_no_entry_in_a_map(spark):
+    fields = "id string, price string, count int, t bigint, cats string, typed array<string>, maker string"
+    rows = [(" NA ", r"\N", -1, -1, "a|NA|b", ["NA", "c"], "NA"), ("NAB", "-1", 7, 0, "NA", [], "m")]
+    raw = raw_frame(spark, fields, rows)
+    mappings = {n: n for n in ("id", "price", "count", "t", "typed")} | {"cats": {"from": "cats", "split": "|"}}
+    columns = {name: Mapping.model_validate(m) for name, m in mappings.items()}
+    read = Reader(raw, columns, ["NA", r"\N", "-1"])
+    found = raw.select(
+        read.text("id"), read.number("price"), read.is_missing("price"), read.number("count"), read.is_missing("count"),
+        F.unix_micros(read.time("t", Time(unit="s"))), read.list("cats"), read.list("typed"), read.text_map(["maker"]), "row",
+    )  # fmt: skip
+    assert [tuple(r)[:-1] for r in found.orderBy("row").collect()] == [
+        (None, None, True, None, True, None, ["a", "b"], ["c"], {}),
+        ("NAB", None, True, 7.0, False, 0, [], [], {"maker": "m"}),
+    ]
