@@ -51,6 +51,9 @@ def _as_text(value: object) -> object:
 
 
 Text = Annotated[str, BeforeValidator(_as_text)]
+Texts = Annotated[
+    tuple[Text, ...], Field(min_length=1), BeforeValidator(lambda value: value if isinstance(value, list | tuple) else (value,))
+]
 
 
 class Mapping(Section):
@@ -102,6 +105,7 @@ class FileSource(Section):
     header: tuple[str, ...] | None = None  # names of the columns of a CSV without a header line
     multiline: bool = False  # CSV: quoted fields may hold line breaks; such a file cannot be split among tasks
     missing: tuple[Text, ...] = ()  # what stands for nothing in any field that is read, such as NA
+    where: dict[str, Texts] = {}  # rows that say something else in one of these columns of the source are not read
     version: int | None = Field(None, ge=0)  # of a Delta source; the newest one where none is given
 
     @field_validator("missing")

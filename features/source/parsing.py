@@ -35,6 +35,7 @@ from pyspark.sql.types import (
 
 from features.source.config import EventSource, FileSource, ItemSource, Mapping, TagSource, Time, UserSource
 
+FILE = "_file"  # as a column of the source: the name of the row's file, below the folder that all its files have in common
 SOURCE_ORDER = ("file", "block", "row")  # source order: by it ties and duplicates are decided
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"  # a cast would also take 1d, 0x1p3, NaN and Infinity
 _DAY_FIRST = r"^\d{4}-\d{2}-\d{2}"  # a cast would also take 12:30, as a time of today
@@ -45,8 +46,8 @@ _TRUE = ("1", "1.0", "true", "t", "yes")
 
 
 def mapped_columns(source: FileSource) -> tuple[str, ...]:
-    """The source's own columns that its configuration names, each once."""
-    names: list[str] = []
+    """The source's own columns that its configuration names, each once; FILE is none of them."""
+    names: list[str] = [*source.where]
     if isinstance(source, EventSource | ItemSource | TagSource | UserSource):
         for mapping in source.columns.values():
             names += [mapping.from_] if isinstance(mapping.from_, str) else mapping.from_
@@ -54,7 +55,7 @@ def mapped_columns(source: FileSource) -> tuple[str, ...]:
         names += source.attributes
     if isinstance(source, EventSource):
         names += source.context
-    return tuple(dict.fromkeys(names))
+    return tuple(name for name in dict.fromkeys(names) if name != FILE)
 
 
 def quoted(name: str) -> str:
@@ -67,6 +68,10 @@ def field(name: str) -> Column:
     return F.col(f"fields.{quoted(name)}")
 
 
+def _file_name() -> Column:
+    return F.url_decode(F.replace("file", F.lit("+"), F.lit("%2B")))  # of a URI, where + means itself
+
+
 def field_types(raw: DataFrame) -> dict[str, DataType]:
     """Type of each column of the source."""
     fields = raw.schema["fields"].dataType
@@ -74,11 +79,18 @@ def field_types(raw: DataFrame) -> dict[str, DataType]:
     return {f.name: f.dataType for f in fields.fields}
 
 
+def rows_to_read(raw: DataFrame, source: FileSource) -> DataFrame:
+    """Without the rows that `where` leaves out; a line that could not be split stays, as nobody can tell what it is about."""
+    read = Reader(raw, {}, source.missing)
+    wanted = [read.is_one_of(name, texts) for name, texts in source.where.items()]
+    return raw.where(F.col("broken") | reduce(operator.and_, wanted)) if wanted else raw
+
+
 class Reader:
     """Typed columns of one raw frame by the mapping of its source. What is `missing` there is null, of whatever type."""
 
     def __init__(self, raw: DataFrame, columns: MappingType[str, Mapping], missing: Sequence[str] = ()) -> None:
-        self.types, self.columns, self.missing = field_types(raw), columns, missing
+        self.types, self.columns, self.missing = field_types(raw) | {FILE: StringType()}, columns, missing
 
     def has(self, name: str) -> bool:
         return name in self.columns
@@ -115,10 +127,14 @@ class Reader:
 
     def _field(self, name: str) -> Column:
         """A column of the source, null where it says `missing`; a list or an object as a whole does not."""
-        column, type_ = field(name), self.types[name]
+        column, type_ = _file_name() if name == FILE else field(name), self.types[name]
         if not self.missing or isinstance(type_, ArrayType | StructType | MapType):
             return column
         return F.when(~_trimmed(as_text(column, type_)).isin(*self.missing), column)
+
+    def is_one_of(self, name: str, texts: Sequence[str]) -> Column:
+        """True: the source's column `name` says one of the texts, of which the empty one stands for what is missing."""
+        return F.coalesce(_trimmed(as_text(self._field(name), self.types[name])), F.lit("")).isin(*texts)
 
     def list(self, name: str) -> Column:
         """`parts`, none twice and none that is missing."""

@@ -11,7 +11,7 @@ from features.cleaning.config import CleanConfig
 from features.cleaning.entities import parse_items, parse_tags, parse_users
 from features.errors import ContractError
 from features.source.config import EventSource, FileSource, ItemSource, TagSource, UserSource
-from features.source.parsing import Reader, likely_unit, parse_events, raw_text
+from features.source.parsing import Reader, likely_unit, parse_events, raw_text, rows_to_read
 from jobs.cleaning.tally import example_of, ways_out
 from jobs.runtime.raw_files import DATE
 from jobs.runtime.run import Run
@@ -37,7 +37,7 @@ def check_first_rows(run: Run) -> None:
 
 
 def _check(run: Run, name: str, source: FileSource) -> None:
-    raw = read_raw(run.spark, name, source, run.start, run.end)
+    raw = rows_to_read(read_raw(run.spark, name, source, run.start, run.end), source)
     rows = _parsed(raw, source, run.row.started_at).take(FIRST_ROWS)
     if not rows or not all(row["reasons"] for row in rows):
         return

@@ -22,7 +22,7 @@ from features.cleaning.outliers import with_outliers
 from features.cleaning.quarantine import refuse_outside, with_date
 from features.schema import month_of
 from features.source.config import EventSource, FileSource
-from features.source.parsing import SOURCE_ORDER, parse_events, parsed_once, with_raw
+from features.source.parsing import SOURCE_ORDER, parse_events, parsed_once, rows_to_read, with_raw
 from jobs.cleaning.statistics import Statistics
 from jobs.runtime.run import Run
 from jobs.runtime.sources import read_raw
@@ -55,7 +55,7 @@ def label_entities(run: Run, statistics: Statistics) -> dict[str, DataFrame]:
 
 
 def _raw(run: Run, name: str, source: FileSource) -> DataFrame:
-    return read_raw(run.spark, name, source, run.start, run.end)
+    return rows_to_read(read_raw(run.spark, name, source, run.start, run.end), source)
 
 
 def _compared_entities(run: Run, table: Table, parsed: DataFrame, statistics: Statistics) -> DataFrame:
@@ -89,12 +89,17 @@ def label_events(run: Run, entities: dict[str, DataFrame], statistics: Statistic
 
 
 def places_of(run: Run, rows: dict[str, DataFrame]) -> dict[str, DataFrame]:
-    """The sources whose positions must be counted: Parquet tells the number of a row."""
-    return {
-        name: frame.select(*SOURCE_ORDER)
-        for name, frame in rows.items()
-        if getattr(run.config.source, name).format != "parquet"
+    """Every row of the sources whose positions must be counted: Parquet tells the number of a row.
+
+    Args:
+        rows: by source, those that were read, without what `where` leaves out.
+    """
+    sources = {name: source for name, source in run.config.source.given.items() if source.format != "parquet"}
+    whole = {
+        name: read_raw(run.spark, name, source, run.start, run.end) if source.where else rows[name]
+        for name, source in sources.items()
     }
+    return {name: frame.select(*SOURCE_ORDER) for name, frame in whole.items()}
 
 
 def _event_checks(source: EventSource, clean: CleanConfig) -> list[Check]:

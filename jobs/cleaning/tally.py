@@ -176,4 +176,5 @@ def _days(run: Run, name: str) -> str:
 
 
 def _path(run: Run, name: str) -> str:
-    return str(getattr(run.config.source, name).path)
+    source = run.config.source.given[name]
+    return f"{source.path} where {source.where}" if source.where else source.path

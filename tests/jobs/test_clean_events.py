@@ -166,6 +166,17 @@ def test_too_many_refused_rows_end_with_3_after_they_went_to_quarantine(spark, t
     assert not (tmp_path / "warehouse" / "events").exists()
 
 
+def test_rows_that_where_leaves_out_are_no_rows_but_keep_their_places_in_the_file(spark, tmp_path, capsys):
+    log = Log(tmp_path, [",x,2024-01-01 10:00:00,9", *GOOD, ",x,2024-01-01 10:00:00,1"], clean="{max_refused: 0.5}")
+    assert log.run("--set", "source.events.where={v: [1, 2]}") == 0
+    [row] = spark.read.format("delta").load(f"{tmp_path}/warehouse/quarantine").collect()
+    assert (row.reasons, row.position) == (["user_id_missing"], 4)
+    run = spark.read.format("delta").load(f"{tmp_path}/warehouse/runs").head()
+    assert (run.rows_in, run.rows_out, run.rows_refused) == (3, 2, 1)
+    assert log.run("--set", "source.events.where={v: 7}") == 4
+    assert "log.csv where {'v': ('7',)}." in capsys.readouterr().err
+
+
 def test_a_log_of_refused_rows_only_ends_with_3(tmp_path, capsys):
     clean = "{max_refused: 1, checks: [{column: value, between: [4, 5]}]}"
     assert Log(tmp_path, GOOD, clean).run() == 3

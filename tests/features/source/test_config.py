@@ -8,6 +8,10 @@ from features.source.config import EventSource, FileSource, ItemSource, SourceCo
 EVENTS = {"path": "x", "columns": {"user_id": "u", "item_id": "i", "event_time": "t"}}
 
 
+def test_what_where_asks_for_is_text_however_yaml_reads_it():
+    assert FileSource(path="x", where={"a": 1, "b": [True, "x"]}).where == {"a": ("1",), "b": ("true", "x")}
+
+
 def test_an_encoding_is_kept_under_a_name_that_java_knows():
     assert [FileSource(path="x", encoding=e).encoding for e in ("latin-1", "windows-1252", "utf8")] == [
         "iso8859-1",
@@ -43,6 +47,7 @@ def test_an_encoding_is_kept_under_a_name_that_java_knows():
             "only categories, tags and media are lists, which split is for. Received it for ['item_id'].",
         ),
         (FileSource, {"path": "x", "missing": ["NA", ""]}, "nothing at all is missing anyhow. Received ['NA', '']."),
+        (FileSource, {"path": "x", "where": {"status": []}}, "at least 1 item"),
         (FileSource, {"path": "x", "missing": [None]}, "Input should be a valid string"),
         (FileSource, {"path": "x", "separator": ""}, "should have at least 1 character"),
         (FileSource, {"path": "x", "quote": "''"}, "should have at most 1 character"),

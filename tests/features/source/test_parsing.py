@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from features.source.config import EventSource, Mapping, Time
-from features.source.parsing import Reader, likely_unit, parse_events, with_raw
+from features.source.parsing import Reader, likely_unit, parse_events, rows_to_read, with_raw
 from tests.features.raw import EARLIEST, NOW, UTC, raw_frame
 
 COLUMNS = {"user_id": "u", "item_id": "i", "event_type": "a", "value": "v", "event_time": "t"}
@@ -214,3 +214,24 @@ def test_what_is_declared_missing_is_null_in_texts_numbers_times_and_lists_and_h
         (None, None, True, None, True, None, ["a", "b"], ["c"], {}),
         ("NAB", None, True, 7.0, False, 0, [], [], {"maker": "m"}),
     ]
+
+
+def test_rows_that_say_something_else_than_where_are_not_read_but_broken_lines_are(spark):
+    rows = [
+        ("price", True, "1"),
+        ("price", False, "2"),
+        (" color ", True, "3"),
+        (None, True, "4"),
+        ("", None, "5"),
+        ("x", True, "6"),
+    ]
+    raw = raw_frame(spark, "property string, active boolean, n string", rows, broken=[5])
+
+    def read(where: dict, missing: tuple[str, ...] = ()) -> list[str]:
+        declared = source(where=where, missing=missing)
+        return [r["n"] for r in rows_to_read(raw, declared).select("fields.n", "row").orderBy("row").collect()]
+
+    assert read({}) == ["1", "2", "3", "4", "5", "6"]
+    assert read({"property": ["price", "color"], "active": True}) == ["1", "3", "6"]
+    assert read({"property": ""}) == ["4", "5", "6"]  # nothing is a value, too
+    assert read({"property": ""}, missing=("price",)) == ["1", "2", "4", "5", "6"]

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from features.errors import ContractError, NoInputError
 from features.source.config import EventSource, ItemSource
+from features.source.parsing import parse_events, rows_to_read
 from jobs.runtime.errors import ConfigError
 from jobs.runtime.raw_files import split_line
 from jobs.runtime.sources import keys_not_found, raw_files, read_raw
@@ -194,6 +195,19 @@ def test_files_of_one_name_have_names_of_their_own_where_a_folder_comes_again_or
     assert [r[0] for r in read(spark, given)] == [f"{root}/{name}"[1:] for name in names]
 
 
+def test_a_column_may_come_from_the_name_of_the_file(spark, tmp_path):
+    for name in ("a/u1.csv", "a/u 2+3%.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("item,time\ni,1\n")
+    columns = {"user_id": {"from": "_file", "pattern": r"^a/(u.*)\.csv$"}, "item_id": "item", "event_time": "time"}
+    given = source(tmp_path, columns=columns, context=["_file"])
+    events = parse_events(read_raw(spark, "events", given), given, DAY, datetime.datetime.now(datetime.UTC)).orderBy("user_id")
+    assert [(r.user_id, r.context) for r in events.collect()] == [
+        ("u 2+3%", {"_file": "a/u 2+3%.csv"}),
+        ("u1", {"_file": "a/u1.csv"}),
+    ]
+
+
 def test_raw_files_tell_path_size_and_time_of_change(spark, tmp_path):
     (tmp_path / "a.csv").write_text("12345")
     [(path, size, changed)] = raw_files(spark, "events", source(tmp_path / "*.csv"), None, None)
@@ -243,6 +257,15 @@ def test_a_version_that_a_delta_table_does_not_have_is_a_mistake_of_the_configur
         raw_files(spark, "items", source(tmp_path, format="delta", version=999), None, None)
     with pytest.raises(ConfigError, match=r"source.items.path: .* Received 'nofs://lake/t'"):
         raw_files(spark, "items", source("nofs://lake/t", format="delta"), None, None)
+
+
+def test_columns_that_choose_rows_are_needed_too(spark, tmp_path):
+    (tmp_path / "a.csv").write_text("user,item,time\nu,i,1\n")
+    with pytest.raises(ContractError, match="'status'"):
+        read_raw(spark, "events", source(tmp_path, where={"status": "ok"}))
+    (tmp_path / "a.json").write_text('{"user": "u", "item": "i", "time": 1, "status": "ok", "more": 0}')
+    raw = read_raw(spark, "events", source(tmp_path / "a.json", format="json", where={"status": "ok"}))
+    assert rows_to_read(raw, source(tmp_path, where={"status": "ok"})).count() == 1
 
 
 def test_indicator_columns_are_needed_too(spark, tmp_path):
