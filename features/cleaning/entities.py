@@ -32,6 +32,7 @@ def parse_items(raw: DataFrame, source: ItemSource, checks: Sequence[Check] = ()
     rules = [
         ("item_id_missing", read.text("item_id").isNull()),
         *[(f"{c}_malformed", read.text(c).isNotNull() & read.number(c).isNull()) for c in ("price", "year")],
+        *[(f"{c}_malformed", read.has_unclear_indicator(c)) for c in ("categories", "tags")],
         ("media_malformed", F.exists(media, lambda part: part.isNull())),
     ]
     return with_checks(_parsed(raw, columns, line_reasons(raw, rules)), checks, {})

@@ -59,7 +59,8 @@ Texts = Annotated[
 class Mapping(Section):
     """Where one column comes from. A bare string in the YAML is short for `{from: string}`."""
 
-    from_: str | tuple[str, ...] = Field(alias="from")  # several: the names of indicator columns (0/1) that make one list
+    from_: str | tuple[str, ...] = Field(alias="from")  # several: columns that make one list
+    take: Literal["indicators", "values"] = "indicators"  # of several: the names of those that hold 1, or what they hold
     split: Annotated[str, Field(min_length=1)] | None = None  # separator of a list in one string
     pattern: str | None = None  # regular expression of Java; its first group is the value, as the year in a title
 
@@ -67,6 +68,12 @@ class Mapping(Section):
     @classmethod
     def short_form(cls, value: object) -> object:
         return {"from": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def take_needs_several(self) -> Self:
+        if self.take == "values" and isinstance(self.from_, str):
+            raise ValueError(f"take: values needs several columns, from: [a, b]. Received from={self.from_!r}.")
+        return self
 
 
 class Time(Section):

@@ -43,6 +43,7 @@ _LOCAL_TIME = _DAY_FIRST + r"([T ][\d:.,]*)?$"  # a zone or an offset has a lett
 _REPLACEMENT = "\ufffd"  # what a reader puts for bytes that the encoding does not have
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000}
 _TRUE = ("1", "1.0", "true", "t", "yes")
+_FALSE = ("0", "0.0", "false", "f", "no")
 
 
 def mapped_columns(source: FileSource) -> tuple[str, ...]:
@@ -100,8 +101,10 @@ class Reader:
         if name not in self.columns:
             return F.lit(None).cast("string")
         mapping = self.columns[name]
-        first = mapping.from_ if isinstance(mapping.from_, str) else mapping.from_[0]
-        text = _trimmed(as_text(self._field(first), self.types[first]))
+        return self._text_of(mapping.from_ if isinstance(mapping.from_, str) else mapping.from_[0], mapping)
+
+    def _text_of(self, column: str, mapping: Mapping) -> Column:
+        text = _trimmed(as_text(self._field(column), self.types[column]))
         if mapping.pattern is not None:
             text = F.regexp_extract(text, mapping.pattern, 1)
         return F.nullif(text, F.lit(""))
@@ -144,22 +147,36 @@ class Reader:
     def parts(self, name: str) -> Column:
         """Array of texts in source order; empty: missing.
 
-        Made of indicator columns, of a text with separators, of a JSON array, or of an array.
+        Made of indicator columns, or of the texts with separators, the JSON arrays or the arrays of one or several columns.
         """
-        if name not in self.columns:
+        mapping = self.columns.get(name)
+        if mapping is None:
             return F.array().cast("array<string>")
-        mapping = self.columns[name]
-        if not isinstance(mapping.from_, str):
-            chosen = [F.when(F.lower(F.btrim(self._field(c).cast("string"))).isin(*_TRUE), F.lit(c)) for c in mapping.from_]
-            return F.array_compact(F.array(*chosen))
-        type_ = self.types[mapping.from_]
+        if isinstance(mapping.from_, str):
+            return self._parts_of(mapping.from_, mapping)
+        if mapping.take == "values":
+            return F.flatten(F.array(*[self._parts_of(column, mapping) for column in mapping.from_]))
+        return F.array_compact(F.array(*[F.when(self._indicator(c).isin(*_TRUE), F.lit(c)) for c in mapping.from_]))
+
+    def has_unclear_indicator(self, name: str) -> Column:
+        """True: one of the indicator columns says something that is neither true nor false."""
+        mapping = self.columns.get(name)
+        if mapping is None or isinstance(mapping.from_, str) or mapping.take == "values":
+            return F.lit(False)
+        return any_of([~self._indicator(column).isin("", *_TRUE, *_FALSE) for column in mapping.from_])
+
+    def _indicator(self, column: str) -> Column:
+        return F.lower(_trimmed(as_text(self._field(column), self.types[column])))
+
+    def _parts_of(self, column: str, mapping: Mapping) -> Column:
+        type_ = self.types[column]
         if isinstance(type_, ArrayType):
             # NaN stays as text, so that a vector with it is malformed and not shorter.
-            parts = F.transform(field(mapping.from_), lambda p: F.coalesce(as_text(p, type_.elementType), p.cast("string")))
+            parts = F.transform(field(column), lambda p: F.coalesce(as_text(p, type_.elementType), p.cast("string")))
         elif mapping.split is not None:
-            parts = F.split(self.text(name), re.escape(mapping.split))
+            parts = F.split(self._text_of(column, mapping), re.escape(mapping.split))
         else:
-            text = self.text(name)
+            text = self._text_of(column, mapping)
             parts = F.coalesce(F.when(text.startswith("["), F.from_json(text, "array<string>")), F.array(text))
         trimmed = F.transform(F.coalesce(parts, F.array().cast("array<string>")), _trimmed)
         return F.filter(trimmed, lambda part: part != "")

@@ -66,6 +66,21 @@ def test_an_item_of_an_earlier_day_is_a_duplicate_and_no_refused_row(spark):
     ]
 
 
+def test_several_columns_are_indicators_or_hold_the_labels_themselves(spark):
+    rows = [("1", "1", "no"), ("2", "drama|war", "Asia"), ("3", " TRUE ", None), ("4", "", "2")]
+    raw = raw_frame(spark, "id string, main string, area string", rows)
+
+    def parsed(mapping: dict) -> list[tuple]:
+        columns = {"item_id": "id", "categories": {"from": ["main", "area"], **mapping}}
+        items = parse_items(raw, ItemSource.model_validate({"path": "x", "columns": columns}))
+        return [(r.categories, r.reasons) for r in items.orderBy("row").collect()]
+
+    malformed = ["categories_malformed"]
+    assert parsed({}) == [(["main"], []), ([], malformed), (["main"], []), ([], malformed)]
+    values = [["1", "no"], ["drama", "war", "Asia"], ["TRUE"], ["2"]]
+    assert parsed({"take": "values", "split": "|"}) == [(labels, []) for labels in values]
+
+
 def test_a_repeat_is_a_duplicate_and_no_refused_row_where_the_last_is_declared_to_stay(spark):
     rows = [("1", "old", "", "1", None, ""), ("1", "new", "", "2", None, ""), ("1", "bad", "", "cheap", None, "")]
     parsed = parse_items(raw_frame(spark, FIELDS, rows), ITEMS)

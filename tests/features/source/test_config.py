@@ -43,6 +43,11 @@ def test_an_encoding_is_kept_under_a_name_that_java_knows():
         ),
         (
             ItemSource,
+            {"path": "x", "columns": {"item_id": "i", "tags": {"from": "a", "take": "values"}}},
+            "take: values needs several columns, from: [a, b]. Received from='a'.",
+        ),
+        (
+            ItemSource,
             {"path": "x", "columns": {"item_id": {"from": "i", "split": "|"}}},
             "only categories, tags and media are lists, which split is for. Received it for ['item_id'].",
         ),
