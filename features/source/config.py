@@ -79,11 +79,12 @@ class Mapping(Section):
 class Time(Section):
     """How `event_time` is written in the source."""
 
-    # s, ms, us: since 1970-01-01 UTC. text: `format`, or ISO 8601. order: only the order is known; one `step` an event.
-    unit: Literal["s", "ms", "us", "text", "order"] = "s"
+    # s, ms, us: since 1970-01-01 UTC. text: `format`, or ISO 8601. order: only the order is known; one `step` an event. none:
+    # not even that; instants of the day `start` are made up, by a hash of user, item and type.
+    unit: Literal["s", "ms", "us", "text", "order", "none"] = "s"
     zone: Zone = "UTC"  # of local times in text
     format: str | None = None  # Spark datetime pattern of a text
-    start: datetime.date = datetime.date(2000, 1, 1)  # unit order: the made-up day of order 0
+    start: datetime.date = datetime.date(2000, 1, 1)  # units order and none: the made-up day of order 0, or of all events
     step_seconds: PositiveInt = 1  # unit order: made-up distance of two consecutive orders
 
     @field_validator("format")
@@ -173,10 +174,20 @@ class EventSource(FileSource):
 
     @model_validator(mode="after")
     def columns_are_known(self) -> Self:
-        _check_columns(self.columns, {"user_id", "item_id", "event_time"}, EVENT_COLUMNS)
+        self._check_time()
+        _check_columns(self.columns, {"user_id", "item_id"}, EVENT_COLUMNS)
         if self.value == "explicit" and "value" not in self.columns:
             raise ValueError("value: explicit needs columns.value, the rating. Received none.")
         return self
+
+    def _check_time(self) -> None:
+        if self.time.unit == "none" and "event_time" in self.columns:
+            raise ValueError("time: {unit: none} is for a log without times. Received columns.event_time.")
+        if self.time.unit != "none" and "event_time" not in self.columns:
+            raise ValueError(
+                "columns must map event_time. Where only the order of events is known, time is {unit: order}; where not even "
+                f"that, {{unit: none}}. Received {sorted(self.columns)}."
+            )
 
 
 Repeats = Literal["refuse", "last"]  # last: a row whose id stands again further on is a duplicate, and not refused

@@ -9,8 +9,8 @@ from __future__ import annotations
 import datetime
 import operator
 import re
+from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as MappingType
-from collections.abc import Sequence
 from functools import reduce
 from types import UnionType
 
@@ -250,6 +250,12 @@ def as_time(column: Column, text: Column, type_: DataType, time: Time) -> Column
     return F.timestamp_micros(counted(1_000_000 // _PER_SECOND[time.unit]))
 
 
+def made_up_time(day: datetime.date, of: Iterable[Column]) -> Column:
+    """An instant of the day, UTC, that the texts decide alone: no order of files or rows shows in it."""
+    start = F.lit(datetime.datetime.combine(day, datetime.time(), datetime.UTC))
+    return F.timestamp_micros(F.unix_micros(start) + F.pmod(F.xxhash64(*of), F.lit(86_400_000_000)))
+
+
 def as_whole(text: Column, factor: int) -> Column:
     """A decimal text times `factor`, as bigint; null: no number, or out of the range of dates (years 1 to 9999)."""
     number = F.when(text.rlike(_NUMBER), text.try_cast("decimal(24,6)"))
@@ -329,19 +335,21 @@ def parse_events(raw: DataFrame, source: EventSource, earliest: datetime.date, n
         event_time, session_id, context, reasons.
     """
     read = Reader(raw, source.columns, source.missing)
+    what = {"user_id": read.text("user_id"), "item_id": read.text("item_id")}
+    what["event_type"] = read.text("event_type") if read.has("event_type") else F.lit(source.event_type)
+    timeless = source.time.unit == "none"
+    time = made_up_time(source.time.start, what.values()) if timeless else read.time("event_time", source.time)
     typed = raw.select(
         *SOURCE_ORDER, "file_day", "line", "broken", "fields",
         read.text("event_id").alias("event_id"),
-        read.text("user_id").alias("user_id"),
-        read.text("item_id").alias("item_id"),
-        (read.text("event_type") if read.has("event_type") else F.lit(source.event_type)).alias("event_type"),
+        *[column.alias(name) for name, column in what.items()],
         read.number("value").alias("value"),
-        read.time("event_time", source.time).alias("event_time"),
+        time.alias("event_time"),
         read.text("session_id").alias("session_id"),
         read.text_map(source.context).alias("context"),
     )  # fmt: skip
-    rules = [(f"{name}_missing", F.col(name).isNull()) for name in ("user_id", "item_id", "event_type")] + [
-        ("event_time_missing", read.is_missing("event_time")),
+    rules = [(f"{name}_missing", F.col(name).isNull()) for name in what] + [
+        ("event_time_missing", F.lit(not timeless) & read.is_missing("event_time")),
         ("event_time_malformed", ~read.is_missing("event_time") & F.col("event_time").isNull()),
         ("event_time_early", F.col("event_time") < F.lit(datetime.datetime.combine(earliest, datetime.time(), datetime.UTC))),
         ("event_time_future", F.col("event_time") > F.lit(now)),

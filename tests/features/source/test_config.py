@@ -34,7 +34,13 @@ def test_an_encoding_is_kept_under_a_name_that_java_knows():
         (Time, {"unit": "text", "zone": "+25:00"}, "or an offset, +02:00. Received '+25:00'."),
         (Time, {"unit": "text", "format": "b!ad{"}, "all others in single quotes. Received 'b!ad{'."),
         (Time, {"unit": "text", "format": "yyyy-MM-dd'T"}, "all others in single quotes."),
-        (EventSource, EVENTS | {"columns": {"user_id": "u"}}, "Received no ['event_time', 'item_id']."),
+        (EventSource, EVENTS | {"columns": {"user_id": "u", "event_time": "t"}}, "Received no ['item_id']."),
+        (
+            EventSource,
+            EVENTS | {"columns": {"user_id": "u", "item_id": "i"}},
+            "where not even that, {unit: none}. Received ['item_id', 'user_id'].",
+        ),
+        (EventSource, EVENTS | {"time": {"unit": "none"}}, "is for a log without times. Received columns.event_time."),
         (EventSource, EVENTS | {"value": "explicit"}, "value: explicit needs columns.value, the rating."),
         (
             ItemSource,

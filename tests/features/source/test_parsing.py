@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -235,3 +236,26 @@ def test_rows_that_say_something_else_than_where_are_not_read_but_broken_lines_a
     assert read({"property": ["price", "color"], "active": True}) == ["1", "3", "6"]
     assert read({"property": ""}) == ["4", "5", "6"]  # nothing is a value, too
     assert read({"property": ""}, missing=("price",)) == ["1", "2", "4", "5", "6"]
+
+
+def test_a_log_without_times_gets_an_order_that_is_neither_its_own_nor_that_of_the_files(spark):
+    rows = [("u", f"i{n:03}", "view") for n in range(100)]
+    declared = EventSource.model_validate(
+        {
+            "path": "x",
+            "columns": {"user_id": "u", "item_id": "i", "event_type": "a"},
+            "time": {"unit": "none", "start": "2001-02-03"},
+        }
+    )
+
+    def parsed(rows: list[tuple]) -> dict[str, datetime.datetime]:
+        events = parse_events(raw_frame(spark, "u string, i string, a string", rows), declared, EARLIEST, NOW).collect()
+        assert {tuple(e["reasons"]) for e in events} == {()}
+        return {e["item_id"]: e["event_time"].astimezone(UTC) for e in events}
+
+    times = parsed(rows)
+    assert {time.date() for time in times.values()} == {datetime.date(2001, 2, 3)}
+    assert len(set(times.values())) == 100
+    places = [place for _, place in sorted((times[i], n) for n, (_, i, _) in enumerate(rows))]
+    assert abs(np.corrcoef(places, range(100))[0, 1]) < 0.3  # of an order by chance: three standard deviations
+    assert parsed(rows[::-1]) == times
