@@ -139,6 +139,7 @@ class Impute(Section):
 class CleanConfig(Section):
     checks: tuple[Check, ...] = ()
     earliest: datetime.date = datetime.date(1990, 1, 1)  # an event before it is refused
+    latest: datetime.date | None = None  # an event after this day, UTC, is refused; one after the run began always is
     duplicates: Duplicates = Duplicates()
     caps: tuple[Cap, ...] = ()
     outliers: tuple[Outliers, ...] = ()
@@ -147,6 +148,12 @@ class CleanConfig(Section):
     training_until: datetime.date | None = None
     impute: tuple[Impute, ...] = ()  # in this order: a later one may group by what an earlier one has filled
     max_refused: Share = 0.2  # share of refused rows above which the run ends with 3
+
+    @model_validator(mode="after")
+    def latest_is_not_before_earliest(self) -> Self:
+        if self.latest is not None and self.latest < self.earliest:
+            raise ValueError(f"latest must not be before earliest. Received latest={self.latest}, earliest={self.earliest}.")
+        return self
 
     @model_validator(mode="after")
     def declared_once(self) -> Self:

@@ -15,7 +15,8 @@ from features.tables import QUARANTINE
 
 UNDATED = datetime.date(1970, 1, 1)  # `date` of a refused row that belongs to no day
 OUTSIDE = "outside_dates"  # reason of an event that is of another day than its file
-_TIMELESS = ("line_broken", "event_time_early", "event_time_future")  # what event_time says is not to be believed
+# What event_time says is then not to be believed.
+_TIMELESS = ("line_broken", "event_time_early", "event_time_late", "event_time_future")
 
 
 def with_date(events: DataFrame) -> DataFrame:

@@ -245,15 +245,19 @@ def as_time(column: Column, text: Column, type_: DataType, time: Time) -> Column
         return as_whole(text, factor)
 
     if time.unit == "order":
-        start = F.lit(datetime.datetime.combine(time.start, datetime.time(), datetime.UTC))
+        start = _midnight(time.start)
         return F.timestamp_micros(F.unix_micros(start) + counted(time.step_seconds * 1_000_000))
     return F.timestamp_micros(counted(1_000_000 // _PER_SECOND[time.unit]))
 
 
 def made_up_time(day: datetime.date, of: Iterable[Column]) -> Column:
     """An instant of the day, UTC, that the texts decide alone: no order of files or rows shows in it."""
-    start = F.lit(datetime.datetime.combine(day, datetime.time(), datetime.UTC))
+    start = _midnight(day)
     return F.timestamp_micros(F.unix_micros(start) + F.pmod(F.xxhash64(*of), F.lit(86_400_000_000)))
+
+
+def _midnight(day: datetime.date) -> Column:
+    return F.lit(datetime.datetime.combine(day, datetime.time(), datetime.UTC))
 
 
 def as_whole(text: Column, factor: int) -> Column:
@@ -324,12 +328,19 @@ def line_reasons(raw: DataFrame, rules: Sequence[tuple[str, Column]]) -> Column:
     return F.when(F.col("broken"), F.array(F.lit("line_broken"))).otherwise(whole)
 
 
-def parse_events(raw: DataFrame, source: EventSource, earliest: datetime.date, now: datetime.datetime) -> DataFrame:
+def parse_events(
+    raw: DataFrame,
+    source: EventSource,
+    earliest: datetime.date,
+    now: datetime.datetime,
+    latest: datetime.date | None = None,
+) -> DataFrame:
     """Events with types and `reasons`; rules that look at one row only.
 
     Args:
         earliest: an event before this day, UTC, is refused.
         now: an event after this instant is refused.
+        latest: an event after this day, UTC, is refused; None: there is no such day.
     Returns:
         SOURCE_ORDER, file_day, line, fields, event_id (the source's; null: none), user_id, item_id, event_type, value,
         event_time, session_id, context, reasons.
@@ -351,10 +362,12 @@ def parse_events(raw: DataFrame, source: EventSource, earliest: datetime.date, n
     rules = [(f"{name}_missing", F.col(name).isNull()) for name in what] + [
         ("event_time_missing", F.lit(not timeless) & read.is_missing("event_time")),
         ("event_time_malformed", ~read.is_missing("event_time") & F.col("event_time").isNull()),
-        ("event_time_early", F.col("event_time") < F.lit(datetime.datetime.combine(earliest, datetime.time(), datetime.UTC))),
+        ("event_time_early", F.col("event_time") < _midnight(earliest)),
         ("event_time_future", F.col("event_time") > F.lit(now)),
         ("value_malformed", ~read.is_missing("value") & F.col("value").isNull()),
     ]
+    if latest is not None:
+        rules.append(("event_time_late", F.to_date("event_time") > F.lit(latest)))
     if source.event_types is not None:
         rules.append(("event_type_unknown", ~F.col("event_type").isin(*source.event_types)))
     return typed.withColumn("reasons", line_reasons(raw, rules)).drop("broken")

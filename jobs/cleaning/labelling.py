@@ -74,7 +74,7 @@ def _compared_entities(run: Run, table: Table, parsed: DataFrame, statistics: St
 def label_events(run: Run, entities: dict[str, DataFrame], statistics: Statistics) -> LabelledEvents:
     source, clean = run.config.source.events, run.config.clean
     raw = _raw(run, "events", source)
-    parsed = parse_events(raw, source, clean.earliest, run.row.started_at)
+    parsed = parse_events(raw, source, clean.earliest, run.row.started_at, clean.latest)
     known = {name: rows.where(is_kept()) for name, rows in entities.items()}
     checks = _event_checks(source, clean)
     late = _refuses_late(clean, checks)

@@ -24,6 +24,7 @@ SOURCE = SourceConfig.model_validate(
             {"checks": [{"column": "value"}]},
             "exactly one of not_null, between, one_of, matches, unique, refers_to. Received []",
         ),
+        ({"latest": "1989-12-31"}, "latest must not be before earliest. Received latest=1989-12-31, earliest=1990-01-01."),
         ({"checks": [{"table": "items", "column": "tags", "unique": True}]}, "a list cannot be unique. Received column=tags."),
         ({"outliers": [{"column": "value", "by": "segment"}]}, "value can be grouped by event_type. Received by=segment."),
         ({"outliers": [{"column": "value", "quantiles": [0, 1]}]}, "quantiles is not what iqr is given."),

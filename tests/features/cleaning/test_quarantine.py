@@ -21,9 +21,10 @@ def test_positions_are_row_numbers_of_the_file_however_it_was_split(spark):
 
 
 def test_a_refused_row_has_the_day_of_its_event_where_that_can_be_believed(spark):
-    rows = [{}] + [{"reasons": [r]} for r in ("bot", "event_time_early", "event_time_future", "line_broken")]
+    unbelievable = ("event_time_early", "event_time_late", "event_time_future", "line_broken")
+    rows = [{}] + [{"reasons": [r]} for r in ("bot", *unbelievable)]
     events = event_frame(spark, rows)
     day, file_day = datetime.date(2024, 5, 1), datetime.date(2024, 5, 7)
-    assert [r.date for r in with_date(events).orderBy("row").collect()] == [day, day, UNDATED, UNDATED, UNDATED]
+    assert [r.date for r in with_date(events).orderBy("row").collect()] == [day, day, *[UNDATED] * 4]
     dated = with_date(events.withColumn("file_day", F.lit(file_day))).orderBy("row").collect()
-    assert [r.date for r in dated] == [day, day, file_day, file_day, file_day]
+    assert [r.date for r in dated] == [day, day, *[file_day] * 4]

@@ -68,6 +68,13 @@ def test_a_refused_row_names_every_rule_that_it_broke(spark):
     assert parsed[0].raw == '{"u":"u1","i":"i1","a":"view","v":"4.5","t":"1714564800","c":"web"}'
 
 
+def test_an_event_after_the_latest_day_is_refused(spark):
+    u, i, a, v, _, c = GOOD
+    raw = raw_frame(spark, FIELDS, [(u, i, a, v, second, c) for second in ("1714607999", "1714608000", "1717200001")])
+    parsed = parse_events(raw, source(), EARLIEST, NOW, latest=datetime.date(2024, 5, 1)).orderBy("row").collect()
+    assert [r.reasons for r in parsed] == [[], ["event_time_late"], ["event_time_future", "event_time_late"]]
+
+
 @pytest.mark.parametrize(
     ("text", "unit"),
     [
