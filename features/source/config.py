@@ -109,6 +109,8 @@ class FileSource(Section):
     format: Format = "csv"
     separator: Annotated[str, Field(min_length=1)] = ","
     quote: Annotated[str, Field(max_length=1)] = '"'  # empty: quotes mean nothing
+    # Goes before a quote within quotes; None: such a quote stands twice.
+    escape: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     encoding: str = "utf-8"
     header: tuple[str, ...] | None = None  # names of the columns of a CSV without a header line
     multiline: bool = False  # CSV: quoted fields may hold line breaks; such a file cannot be split among tasks
@@ -137,6 +139,15 @@ class FileSource(Section):
         raise ValueError(
             f"encoding must be known and write ASCII as ASCII, such as UTF-8, ISO-8859-1 or windows-1252. Received {value!r}."
         )
+
+    @model_validator(mode="after")
+    def escape_needs_quote(self) -> Self:
+        if self.escape is not None and self.quote in ("", self.escape):
+            raise ValueError(
+                "escape is for what stands in quotes, so there must be quotes, of another character. "
+                f"Received escape={self.escape!r}, quote={self.quote!r}."
+            )
+        return self
 
     @model_validator(mode="after")
     def json_is_utf8(self) -> Self:

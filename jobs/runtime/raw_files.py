@@ -100,12 +100,16 @@ def csv_header(spark: SparkSession, path: str, source: FileSource) -> tuple[str,
         raise ContractError(f"{path}: must be a whole file of its format. {error.java_exception}") from error
     finally:
         stream.close()
-    return None if line is None else split_line(line.removeprefix("\ufeff"), source.separator, source.quote)
+    return None if line is None else split_line(line.removeprefix("\ufeff"), source.separator, source.quote, source.escape)
 
 
-def split_line(line: str, separator: str, quote: str) -> tuple[str, ...]:
+def split_line(line: str, separator: str, quote: str, escape: str | None = None) -> tuple[str, ...]:
     """The fields of a CSV line without line breaks in quotes."""
     if len(separator) > 1:  # more than Python's csv can do
         return tuple(field.strip(quote or None).strip() for field in line.split(separator))
-    unquoted = next(csv.reader([line], delimiter=separator, quotechar=quote), []) if quote else line.split(separator)
+    if not quote:
+        unquoted = line.split(separator)
+    else:
+        reader = csv.reader([line], delimiter=separator, quotechar=quote, escapechar=escape, doublequote=escape is None)
+        unquoted = next(reader, [])
     return tuple(field.strip() for field in unquoted)

@@ -100,7 +100,7 @@ def _read_csv_group(spark: SparkSession, source: FileSource, header: tuple[str, 
         sep=source.separator,
         encoding=source.encoding,
         quote=source.quote,
-        escape=source.quote or "\0",  # a quote within quotes stands twice, RFC 4180
+        escape=source.escape or source.quote or "\0",  # else a quote within quotes stands twice, RFC 4180
         multiLine=source.multiline,
         mode="PERMISSIVE",
         columnNameOfCorruptRecord=_CORRUPT,

@@ -58,6 +58,12 @@ def test_an_encoding_is_kept_under_a_name_that_java_knows():
             "only categories, tags and media are lists, which split is for. Received it for ['item_id'].",
         ),
         (FileSource, {"path": "x", "missing": ["NA", ""]}, "nothing at all is missing anyhow. Received ['NA', '']."),
+        (
+            FileSource,
+            {"path": "x", "escape": "\\", "quote": ""},
+            "there must be quotes, of another character. Received escape=",
+        ),
+        (FileSource, {"path": "x", "escape": '"'}, "there must be quotes, of another character."),
         (FileSource, {"path": "x", "where": {"status": []}}, "at least 1 item"),
         (FileSource, {"path": "x", "missing": [None]}, "Input should be a valid string"),
         (FileSource, {"path": "x", "separator": ""}, "should have at least 1 character"),

@@ -98,6 +98,22 @@ def test_without_quoting_a_lone_quote_is_a_character(spark, tmp_path):
     assert [r[4] for r in read(spark, given)] == ['"half', "i"]
 
 
+def test_a_quote_within_quotes_may_have_an_escape_before_it(spark, tmp_path):
+    text = r"""user,"it\"em",time
+u,"a \"b\", c",1
+v,"\\",2
+w,x\y,3
+"""
+    (tmp_path / "a.csv").write_text(text)
+    given = source(tmp_path / "a.csv", escape="\\", columns=COLUMNS | {"item_id": 'it"em'})
+    raw = read_raw(spark, "events", given).orderBy("row")
+    assert [tuple(r) for r in raw.select("broken", F.col('fields.`it"em`')).collect()] == [
+        (False, 'a "b", c'),
+        (False, "\\"),
+        (False, r"x\y"),
+    ]
+
+
 def test_a_quoted_line_break_is_read_where_the_source_says_so(spark, tmp_path):
     (tmp_path / "a.csv").write_text('user,item,time\nu,"two\nlines",1\n')
     assert [r[4] for r in read(spark, source(tmp_path / "a.csv", multiline=True))] == ["two\nlines"]
