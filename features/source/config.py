@@ -43,6 +43,7 @@ def check_zone(zone: str) -> str:
 
 Zone = Annotated[str, AfterValidator(check_zone)]
 _PATTERN = r"([GyMLdDaHhKkmsSVzOXxZ]|'[^']*'|[^A-Za-z'{}#])+"  # what Spark's datetime patterns that are read may hold
+_NO_WEEKDAY = "Spark reads no weekday (E): columns.event_time.pattern takes what comes after it, '^\\w+,? (.+)$'. "
 
 
 def _as_text(value: object) -> object:
@@ -93,7 +94,7 @@ class Time(Section):
         if value is not None and not re.fullmatch(_PATTERN, value):
             raise ValueError(
                 "format must be of Spark's letters of dates and times, such as dd/MM/yyyy HH:mm, all others in single quotes. "
-                f"Received {value!r}."
+                f"{_NO_WEEKDAY if 'E' in value else ''}Received {value!r}."
             )
         return value
 

@@ -34,6 +34,11 @@ def test_an_encoding_is_kept_under_a_name_that_java_knows():
         (Time, {"unit": "text", "zone": "+25:00"}, "or an offset, +02:00. Received '+25:00'."),
         (Time, {"unit": "text", "format": "b!ad{"}, "all others in single quotes. Received 'b!ad{'."),
         (Time, {"unit": "text", "format": "yyyy-MM-dd'T"}, "all others in single quotes."),
+        (
+            Time,
+            {"unit": "text", "format": "EEE MMM dd HH:mm:ss yyyy"},
+            r"takes what comes after it, '^\w+,? (.+)$'. Received 'EEE",
+        ),
         (EventSource, EVENTS | {"columns": {"user_id": "u", "event_time": "t"}}, "Received no ['item_id']."),
         (
             EventSource,

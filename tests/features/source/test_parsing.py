@@ -192,6 +192,13 @@ def test_a_pattern_takes_a_part_of_a_whole_number_too(spark):
     assert found[0] == 1_714_564_800_000_000
 
 
+def test_a_pattern_takes_what_comes_after_the_weekday_of_a_time(spark):
+    raw = raw_frame(spark, "t string", [("Wed May 01 12:00:00 2024",), ("Wed, May 01 12:00:00 2024",)])
+    read = Reader(raw, {"event_time": Mapping.model_validate({"from": "t", "pattern": r"^\w+,? (.+)$"})})
+    found = raw.select(F.unix_micros(read.time("event_time", Time(unit="text", format="MMM dd HH:mm:ss yyyy")))).collect()
+    assert [r[0] for r in found] == [1_714_564_800_000_000] * 2
+
+
 def test_a_typed_boolean_is_a_number(spark):
     raw = raw_frame(spark, "v boolean", [(True,), (False,), (None,)])
     read = Reader(raw, {"value": Mapping.model_validate("v")})
