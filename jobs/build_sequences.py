@@ -162,6 +162,10 @@ JOB = Job(
         "item_neighbours", "item_transitions", "item_values", "sequences",
     ),
     sections=("features", "content", "sequences", "source"),
+    ignored=(  # what they decide is read
+        "features.selection", "features.drift",
+        "source.events.path", "source.items.path", "source.tags.path", "source.users.path",
+    ),
     shared={"statistics": FITTED},
     description="Sequences, vocabularies and the statistics they are encoded in.",
 )  # fmt: skip

@@ -10,6 +10,7 @@ Writes  models                                      one row, the newest; trainin
 With --replay MODEL_ID nothing of the scenario but the warehouse counts: the model is trained again from what its row of
 `models` pins, and the run ends with 3 unless every weight is the same, bit for bit.
 
+All tables must be as the last run of build_sequences has left them, and by what the scenario declares now.
 The warehouse must be on a path that every machine sees.
 """
 
@@ -32,6 +33,7 @@ from jobs.runtime.trained import export_name, input_names, newest_row
 from jobs.runtime.version import code_version, package_versions
 from jobs.runtime.warehouse import equals
 from jobs.training.defaults import decided
+from jobs.training.inputs import MAKER, check_made_together
 from jobs.training.likes import like_score
 from jobs.training.replay import DEVICE, THREADS, replay
 from jobs.training.workers import as_begun, refuse_remote, threads, train
@@ -49,6 +51,7 @@ def build(run: Run) -> None:
         replay(run, run.options[REPLAY.name])
         return
     training_files(run.mounted("sequences"), run.version("sequences"))  # refuses here what every worker would refuse
+    check_made_together(run)
     spec = training_spec(run, _sizes(run))
     result = train(run, spec)
     run.count("train_rows", result.rows)
@@ -166,7 +169,8 @@ JOB = Job(
     build,
     reads=READS,
     writes=("models",),
-    sections=SECTIONS,
+    sections=(*SECTIONS, *MAKER.sections),  # those of the tables too, so that a run is not skipped that is to be refused
+    ignored=MAKER.ignored,
     options=(REPLAY,),
     description=__doc__ or "",
     check=lambda run: refuse_remote(run.warehouse.root),

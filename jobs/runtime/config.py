@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -112,10 +113,12 @@ class Scenario(BaseModel):
         return self
 
     def dump(self, *sections: str, without: Sequence[str] = ()) -> dict[str, Any]:
-        """The named sections (all where none is named) as plain values, defaults included; `without` these `section.key`."""
+        """The named sections (all where none is named) as plain values, defaults included; `without` keys of theirs, each
+        written as for --set."""
         values = self.model_dump(mode="json", by_alias=True, include=set(sections) or None)
-        for section, _, key in (name.partition(".") for name in without):
-            del values[section][key]
+        for *parents, key in (name.split(".") for name in without):
+            here = reduce(lambda mapping, parent: mapping.get(parent) or {}, parents, values)
+            here.pop(key, None)
         return values
 
     def hash(self, *sections: str) -> str:

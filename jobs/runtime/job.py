@@ -20,7 +20,7 @@ from jobs.runtime.run import Run
 class Job:
     """A spark-submit entry.
 
-    `sections` are the parts of the configuration that decide its result, but for the `ignored` keys (`section.key`);
+    `sections` are the parts of the configuration that decide its result, but for the `ignored` keys (`section.key.key`);
     `shared` are tables that other jobs write too, so that their version says nothing about whether this job's rows are
     still there, with the condition that its own rows match. A run with one of the job's own `options` is never skipped.
     `check` raises ConfigError where the configuration alone tells that the job cannot run. `inspect` looks at the inputs in a

@@ -112,10 +112,15 @@ def base(warehouse: Warehouse, runs: Sequence[Row], recipe: str, dated: bool) ->
     return Base(tuple(dict(run["inputs"]) for run in made), outputs, ends)
 
 
+def last_written(runs: Sequence[Row]) -> Row | None:
+    """The last run that was good, or failed and had written by then; None: there was none."""
+    return next((run for run in runs if _has_written(run)), None)
+
+
 def is_declared_otherwise(runs: Sequence[Row], recipe: str) -> bool:
     """The last run that wrote had other declarations than those of the recipe."""
-    declared = (_declarations(run["recipe"]) for run in runs if _has_written(run))
-    return next(declared, _declarations(recipe)) != _declarations(recipe)
+    last = last_written(runs)
+    return last is not None and _declarations(last["recipe"]) != _declarations(recipe)
 
 
 def recipe_of(declarations: object, place: object) -> str:

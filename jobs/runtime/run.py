@@ -63,9 +63,13 @@ class Run:
         if self.job.reads_raw_files:
             check_java(self.spark, self.config)
             self.raw = self._raw_files()
-        declared = self.config.dump(*self.job.sections, without=self.job.ignored) if self.job.sections else {}
-        self.row.recipe = ledger.recipe_of([self.job.name, declared], [self.config.warehouse, code_version()])
+        self.row.recipe = self.recipe_of(self.job)
         self.row.fingerprint = digest([self.row.recipe, self.row.arguments, self.versions, self.raw])
+
+    def recipe_of(self, job: Job) -> str:
+        """What a job makes its tables by under this configuration, as the ledger has it."""
+        declared = self.config.dump(*job.sections, without=job.ignored) if job.sections else {}
+        return ledger.recipe_of([job.name, declared], [self.config.warehouse, code_version()])
 
     # Tables
 
@@ -206,10 +210,11 @@ class Run:
         if outputs is None:
             return False
         self.row.outputs = outputs
-        return all(self._is_as_left(name, version) for name, version in outputs.items())
+        return all(self.is_as_left(self.job, name, version) for name, version in outputs.items())
 
-    def _is_as_left(self, name: str, version: int) -> bool:
-        own = self.job.shared.get(name)
+    def is_as_left(self, job: Job, name: str, version: int) -> bool:
+        """Whether a table that a job left at a version still has the job's own rows as they were, and it alone wrote them."""
+        own = job.shared.get(name)
         if own is None:
             return self.warehouse.version(name) == version
         return is_untouched(self.warehouse, self.table(name), version, own)

@@ -16,7 +16,10 @@ from pyspark.sql import SparkSession
 
 from features.schema import Table
 from features.tables import ITEM_CONTENT, ITEM_TRANSITIONS, ITEM_VALUES, LABEL_VOCABULARY, MODELS, SEQUENCES, STATISTICS
-from jobs import train_model
+from jobs import build_sequences, train_model
+from jobs.runtime import ledger
+from jobs.runtime.config import load
+from jobs.runtime.warehouse import Warehouse
 from models.scoring.exported import Exported
 from models.training.launch import Ended
 from models.training.spec import TrainingResult
@@ -222,6 +225,44 @@ def test_sequences_that_are_longer_than_declared_end_the_job_with_3(spark, tmp_p
     scenario = Scenario(spark, tmp_path).with_tables(sequence_rows(3, 8))
     assert scenario.train("--set", "sequences.max_length=4") == 3
     assert "sequences: must be of at most sequences.max_length=4 events. Received 8" in errors(capfd.readouterr().err)
+
+
+def _built(scenario: Scenario, exit_code: int = 0) -> None:
+    """A run of build_sequences in the ledger that has left the tables as they are now."""
+    job, warehouse = build_sequences.JOB, Warehouse(scenario.spark, str(scenario.path("")))
+    declared = load(str(scenario.conf)).dump(*job.sections, without=job.ignored)
+    at, recipe = datetime.datetime.now(datetime.UTC), ledger.recipe_of([job.name, declared], "anywhere")
+    outputs = {name: version for name in job.writes if (version := warehouse.version(name)) is not None}
+    run = ledger.RunRow(f"{at}", job.name, at, "{}", "hash", recipe=recipe, outputs=outputs, exit_code=exit_code)
+    ledger.record(warehouse, run)
+
+
+def test_what_trains_must_be_as_one_good_run_of_build_sequences_left_it_by_the_declarations_of_today(
+    spark, tmp_path, monkeypatch, capfd
+):
+    result = {"steps": 1, "rows": 3, "device": "an abacus", "metrics": {}}
+    monkeypatch.setattr("jobs.training.workers.run_workers", lambda *_: [Ended(0, "", result)])
+    scenario = Scenario(spark, tmp_path).with_tables(sequence_rows(3, 4))
+    _built(scenario)
+    assert scenario.train() == 0
+    assert scenario.train("--set", "source.events.path=elsewhere.csv", "--force") == 0  # what is read of it are the tables
+    swapped = "features.user=[{recency: events, days: [3]}, {count: events, days: [3]}]"
+    assert scenario.train("--set", swapped) == 3
+    assert "with what the configuration declares. Received other values in features or content" in errors(
+        capfd.readouterr().err
+    )
+
+    number = {"owner": "events", "column": "value", "group": "", "statistic": "mean", "number": 1.0, "label": None,
+              "fitted_until": TIME}  # fmt: skip
+    scenario.write(STATISTICS, [number])  # another job's
+    assert scenario.train("--force") == 0
+    scenario.write(STATISTICS, [number | {"owner": "user_features"}])  # what a killed run of build_sequences leaves
+    assert scenario.train("--force") == 3
+    assert "Received other versions than it left of statistics. Run build_sequences." in errors(capfd.readouterr().err)
+
+    _built(scenario, exit_code=5)
+    assert scenario.train("--force") == 3
+    assert "Received a run that ended with 5. Run build_sequences." in errors(capfd.readouterr().err)
 
 
 def test_a_missing_table_ends_the_job_with_4(spark, tmp_path, capfd):
