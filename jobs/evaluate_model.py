@@ -17,7 +17,6 @@ what the rating head says.
 from __future__ import annotations
 
 import datetime
-import json
 import math
 import sys
 from collections.abc import Sequence
@@ -28,11 +27,11 @@ from pyspark.sql import functions as F
 
 from features.errors import ContractError, NoInputError
 from features.scaling import z_scores
-from features.sequences.config import Split
 from features.sequences.histories import histories, with_history
 from features.sequences.sequences import keep_types
 from features.sequences.splits import with_split
 from features.signals.popularity import keep_before
+from jobs.evaluation.held_back import check_split, held_back
 from jobs.evaluation.judging import (
     METRIC_ROW,
     OURS,
@@ -58,10 +57,10 @@ from models.inputs import FIRST
 
 def build(run: Run) -> None:
     trained = newest_model(run)
-    _check_split(run, trained)
+    check_split(run, trained)
     listed = catalogue(run, trained)
     items = listed_items(run, listed)
-    examples = _examples(run, items).persist()
+    examples = _examples(run, trained, items).persist()
     cutoffs = run.config.evaluation.cutoffs
     model = ship(run.spark, trained.folder, listed.vectors, likeness(run, listed))
     counts = {POPULARITY: listed.train_events, RECENT: _recent_events(run, items, len(listed.item_ids))}
@@ -75,35 +74,8 @@ def build(run: Run) -> None:
     _report(run, trained, listed, examples, metrics)
 
 
-def _check_split(run: Run, trained: Trained) -> None:
-    """What a model is judged by must have been held back when it was trained.
-
-    Raises:
-        ContractError: the split of then may have given it targets of valid and test of now to learn from.
-    """
-    then = Split.model_validate(json.loads(trained.row["config"])["sequences"]["split"])
-    now = run.config.sequences.split
-    if then != now and not _is_later(then, now):
-        raise ContractError(
-            f"models: {trained.model_id} must not be judged by what it has learned from. It was trained with "
-            f"sequences.split={_as_text(then)}, the scenario has {_as_text(now)}. Train a model with this split."
-        )
-    if trained.inputs["sequences"] != run.version("sequences"):
-        run.log("sequences_built_again", trained_on=trained.inputs["sequences"], judged_by=run.version("sequences"))
-
-
-def _is_later(then: Split, now: Split) -> bool:
-    """By days, none of which is of an earlier part now than it was then."""
-    starts = ((then.valid_from, now.valid_from), (then.test_from, now.test_from))
-    return all(old is not None and new is not None and old <= new for old, new in starts)
-
-
-def _as_text(split: Split) -> str:
-    return ", ".join(str(value) for value in split.model_dump(exclude_none=True).values())
-
-
-def _examples(run: Run, items: DataFrame) -> DataFrame:
-    """The rows of valid and test with the histories of their users."""
+def _examples(run: Run, trained: Trained, items: DataFrame) -> DataFrame:
+    """The rows of valid and test with the histories of their users, without those that the model has learned from."""
     events, config = _events(run), run.config.sequences
     rows = run.read("sequences").where(F.col("split").isin("valid", "test"))
     if rows.isEmpty():
@@ -111,7 +83,7 @@ def _examples(run: Run, items: DataFrame) -> DataFrame:
             "sequences: no row is in valid or test. leave_one_out needs users with three events and more, global_time events "
             "from sequences.split.valid_from on."
         )
-    return with_history(rows, histories(events, items, config), config)
+    return with_history(held_back(run, trained, rows), histories(events, items, config), config)
 
 
 def _events(run: Run) -> DataFrame:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Container
+import json
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -150,21 +151,28 @@ def _check_inputs(run: Run, trained: Trained) -> None:
     }
     found = {name: names.get(name) if isinstance(value, list) else sizes.get(name) for name, value in expected.items()}
     wrong = [f"{name}={found[name]}, the scenario has {value}" for name, value in expected.items() if found[name] != value]
+    then, now = json.loads(trained.row["config"])["sequences"]["event_types"], config.sequences.event_types
+    if _unordered(then) != _unordered(now):
+        wrong.append(f"sequences.event_types={then}, the scenario has {None if now is None else list(now)}")
     if wrong:
         raise ContractError(f"models: {trained.model_id} was trained with {'; '.join(wrong)}. Train a model for this scenario.")
 
 
-def as_trained(run: Run, trained: Trained, name: str) -> DataFrame:
-    """A table at the version that the model was trained on.
+def _unordered(names: Iterable[str] | None) -> set[str] | None:
+    return None if names is None else set(names)
+
+
+def as_trained(run: Run, trained: Trained, name: str, of: Callable[[DataFrame], DataFrame] = lambda table: table) -> DataFrame:
+    """A table, or what is made `of` it, at the version that the model was trained on.
 
     Raises:
         ContractError: that version cannot be read any more.
     """
     version = trained.inputs.get(name, run.version(name))
     if version == run.version(name):
-        return run.read(name)
+        return of(run.read(name))
     try:
-        table = run.warehouse.read(run.table(name), version).persist()
+        table = of(run.warehouse.read(run.table(name), version)).persist()
         table.count()  # reads it whole: files that were vacuumed away are missed only when they are read
     except Exception as error:
         raise ContractError(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -257,6 +259,42 @@ def test_sequences_that_were_built_again_are_told_where_the_model_saw_others(
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
     (line,) = [line for line in lines if line["step"] == "sequences_built_again"]
     assert (line["trained_on"], line["judged_by"]) == (0, 1)
+
+
+def test_a_model_of_other_types_of_events_is_not_judged(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    _with_config(tiny, "--set", "sequences.event_types=[view, buy]")
+    assert evaluate_model.main(["--config", tiny.conf]) == 3
+    assert "m1 was trained with sequences.event_types=['view', 'buy'], the scenario has None." in capsys.readouterr().err
+
+
+def test_targets_of_a_history_that_became_shorter_are_left_out_where_the_model_has_learned_them(
+    tiny: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def learned(user: str, last: int, targets: int) -> dict[str, Any]:
+        row = tw.example(user, "train", [2, 3], 4, 4)
+        return row | {"target_time": tw.DAY0 + timedelta(last), "weights": [1] * targets + [0] * (4 - targets)}
+
+    def trained_on(*rows: dict[str, Any]) -> None:
+        tiny.write("sequences", rows)
+        inputs = {"item_content": 0, "statistics": 0, "sequences": tiny.version("sequences")}
+        tiny.write("models", [row.asDict(recursive=True) | {"inputs": inputs} for row in tiny.table("models").collect()])
+        tiny.write("sequences", judges)
+
+    at = {("u1", "valid"): 4, ("u1", "test"): 6}  # all others are at day 0
+    judges = [
+        row.asDict(recursive=True) | {"target_time": tw.DAY0 + timedelta(at.get((row["user_id"], row["split"]), 0))}
+        for row in tiny.table("sequences").collect()
+    ]
+    # Of u1 what came up to day 5; of u2 two targets at the time of those of valid and test, of u4 one.
+    trained_on(learned("u1", 5, 4), learned("u2", 0, 2), learned("u4", 0, 1))
+    assert evaluate_model.main(["--config", tiny.conf]) == 0
+    users = {(row["split"], row["users"]) for row in tiny.table("metrics").collect()}
+    assert users == {("valid", 1), ("test", 3)}  # of valid u3 alone, of test all but u2
+    assert tiny.table("runs").first()["counts"]["targets_learned"] == 4
+
+    trained_on(*[learned(user, 9, 4) for user in WALKS])
+    assert evaluate_model.main(["--config", tiny.conf]) == 3
+    assert "All 8 targets of valid and test were targets of train when it was trained." in capsys.readouterr().err
 
 
 def test_where_no_user_is_held_back_it_says_so(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
