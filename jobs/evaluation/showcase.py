@@ -60,23 +60,24 @@ def examples_of(run: Run, trained: Trained, listed: Catalogue, examples: DataFra
     rows = examples.where(counting).withColumn("newest", newest).where("newest = 1").orderBy(F.xxhash64("user_id"), "user_id")
     table = rows.limit(run.config.evaluation.report_users).toArrow()
     scorer = Scorer(trained.exported, listed.vectors)
-    found = [_lists(row, scorer, listed) for row in table.combine_chunks().to_batches(max_chunksize=1)]
+    leave_out = run.config.scoring.leaves_out_seen
+    found = [_lists(row, scorer, listed, leave_out) for row in table.combine_chunks().to_batches(max_chunksize=1)]
     titles = _titles(run, listed, {index for lists in found for index in lists.indices()})
     return [lists.named(titles) for lists in found]
 
 
-def _lists(row: pa.RecordBatch, scorer: Scorer, listed: Catalogue) -> _Lists:
-    """An Example as item indices, from a batch of one row."""
+def _lists(row: pa.RecordBatch, scorer: Scorer, listed: Catalogue, leave_out: bool) -> _Lists:
+    """An Example as item indices, from a batch of one row; `leave_out`: what the user has seen is not shown."""
     position = int(np.flatnonzero(matrix(row["weights"])[0] > 0)[-1])
     _, states = next(scorer.states(histories(row), row["events"].to_numpy()))
     at = ragged(row["target_at"])[0]
-    seen = ragged(row["history"])[0][: at[position]]
-    request = Requests(states[:, position], matrix(row["targets"])[:, position], [seen])
+    past = ragged(row["history"])[0][: at[position]]
+    request = Requests(states[:, position], matrix(row["targets"])[:, position], [past if leave_out else past[:0]])
     last = last_items(matrix(row["item_ids"]), np.zeros(1, int), np.array([position]))
     ours, _ = scorer.best_items(request.users, last, SHOWN, request.seen)
     theirs, _ = best_items(popularity(1, listed.train_events), len(listed.item_ids), SHOWN, request.seen)
     listed_only = [found[0][found[0] >= FIRST] for found in (ours, theirs)]  # the rest is padding
-    return _Lists(row["user_id"][0].as_py(), seen[-SHOWN:], request.targets, *listed_only)
+    return _Lists(row["user_id"][0].as_py(), past[-SHOWN:], request.targets, *listed_only)
 
 
 def _titles(run: Run, listed: Catalogue, indices: Collection[int]) -> dict[int, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -190,7 +191,7 @@ def test_the_report_shows_titles_and_needs_nothing_else(evaluated: Tiny) -> None
 def test_the_ranking_that_is_served_is_told_first_and_in_one_line_a_split(
     tiny: Tiny, capsys: pytest.CaptureFixture[str], exclude: str, masked: bool
 ) -> None:
-    sets = ("evaluation.report_users=0", f"scoring.exclude={exclude}")
+    sets = ("evaluation.report_users=4", f"scoring.exclude={exclude}")
     assert evaluate_model.main(["--config", tiny.conf, *[option for s in sets for option in ("--set", s)]]) == 0
     lines = capsys.readouterr().out.splitlines()
     rows = tiny.table("metrics").where("metric = 'ndcg' AND k = 5").collect()
@@ -201,7 +202,9 @@ def test_the_ranking_that_is_served_is_told_first_and_in_one_line_a_split(
     ]
     assert any(value[split, OURS, True] != value[split, OURS, False] for split in ("test", "valid"))  # or it could not tell
     page = _report(tiny)
-    assert "<article" not in page
+    (article,) = re.findall("<h3>User u1</h3>(.*?)</article>", page, re.DOTALL)
+    shown = 1 if masked else 5  # of the eight items u1 has seen seven, and five are shown at most
+    assert article.count("<li") == 5 + 1 + 2 * shown
     assert ("without those that the user had chosen before" in page) == masked
 
 
