@@ -41,7 +41,12 @@ class ModelConfig(Section):
     gates: bool = True  # parts of an embedding and user features are weighed by learned gates, not just summed
     transitions: bool = True  # scores also know what usually comes right after the last events, as much as validation says
     item_values: bool = True  # values are also told by those that the user gave to items alike, as validation weighs it
-    request_context: bool = True  # the request token knows when it is asked: time since the last event, hour, weekday
+    # The request token knows when it is asked: time since the last event, hour, weekday. Null: if the source has times
+    request_context: bool | None = None
+
+    @property
+    def knows_request_time(self) -> bool:
+        return self.request_context is not False
 
     @model_validator(mode="after")
     def heads_divide_dim(self) -> Self:

@@ -160,15 +160,18 @@ def load(path: str, overrides: Sequence[str] = ()) -> Scenario:
         mistakes += [_sentence(e) for e in error.errors()]
     if mistakes:
         raise ConfigError("\n".join(f"{path}: {m}" for m in mistakes))
-    return _validated_as_served(scenario)
+    return _resolved(scenario)
 
 
-def _validated_as_served(scenario: Scenario) -> Scenario:
-    """With `training.rank_seen` told by `scoring.exclude`, where it is not declared."""
-    if scenario.training.rank_seen is not None:
-        return scenario
-    training = scenario.training.model_copy(update={"rank_seen": not scenario.scoring.leaves_out_seen})
-    return scenario.model_copy(update={"training": training})
+def _resolved(scenario: Scenario) -> Scenario:
+    """With what other sections tell, where it is not declared: `training.rank_seen` follows `scoring.exclude`, and
+    `model.request_context` whether times are made up."""
+    model, training = scenario.model, scenario.training
+    if model.request_context is None:
+        model = model.model_copy(update={"request_context": scenario.source.events.time.unit != "order"})
+    if training.rank_seen is None:
+        training = training.model_copy(update={"rank_seen": not scenario.scoring.leaves_out_seen})
+    return scenario.model_copy(update={"model": model, "training": training})
 
 
 def _read(path: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ class RequestEmbedding(Composite):
         self.scale = config.dim**0.5
         self.sizes = sizes
         rows = {"request_gaps": GAP_BUCKETS, "request_hours": HOURS, "request_weekdays": WEEKDAYS}
-        self.context = {n: embedding(r, config.dim, own, n) for n, r in rows.items()} if config.request_context else {}
+        self.context = {n: embedding(r, config.dim, own, n) for n, r in rows.items()} if config.knows_request_time else {}
         self.numbers = {  # of the user, those of the day and those that stay
             name: GatedNumbers(config.gates, width, config.dim, own, layer)
             for name, width, layer in (

@@ -171,6 +171,15 @@ def test_validation_ranks_what_scoring_recommends(tmp_path: Path, overrides: lis
     assert load(written(tmp_path, GOOD), overrides).training.rank_seen is ranked
 
 
+@pytest.mark.parametrize(
+    ("overrides", "known"),
+    [([], True), (["source.events.time={unit: order}"], False),
+     (["source.events.time={unit: order}", "model.request_context=true"], True), (["model.request_context=false"], False)],
+)  # fmt: skip
+def test_a_request_knows_its_time_where_times_are_not_made_up(tmp_path: Path, overrides: list[str], known: bool) -> None:
+    assert load(written(tmp_path, GOOD), overrides).model.knows_request_time is known
+
+
 def test_the_hash_follows_the_values_of_its_sections_only(tmp_path: Path) -> None:
     path = written(tmp_path, GOOD)
     small, large = load(path), load(path, ["model.dim=128"])
