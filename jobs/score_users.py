@@ -176,7 +176,7 @@ def _all_users(scoring: Scoring) -> DataFrame:
     past, none = seen_items(scoring.past, scoring.items).withColumnRenamed("seen", "past"), F.array().cast("array<int>")
     joined = everyone.join(listed, "user_id", "left").join(vectors, "user_id", "left").join(past, "user_id", "left")
     events = keep_types(scoring.past, run.config.sequences)
-    newest = last_items(events, scoring.items, LAST)
+    newest = last_items(events, scoring.items, min(LAST, run.config.sequences.max_length))  # as training and evaluation read
     values = given_values(events, scoring.items, scoring.statistics)
     known = joined.join(newest, "user_id", "left").join(values, "user_id", "left")
     known = known.withColumn("past", F.coalesce("past", none))
@@ -195,7 +195,8 @@ def _in_units(statistics: DataFrame, card: Mapping[str, Any]) -> Column | None:
 
 def _chains(scoring: Scoring, cold: DataFrame) -> DataFrame:
     run, settings = scoring.run, scoring.run.config.scoring
-    recent = keep_before(scoring.past, scoring.as_of, settings.popular_days)
+    chosen = keep_types(scoring.past, run.config.sequences)  # to return an item does not make it popular
+    recent = keep_before(chosen, scoring.as_of, settings.popular_days)
     longest = cold.agg(F.coalesce(F.max(F.size("seen")), F.lit(0))).head()
     depth = settings.top_k + longest[0]  # type: ignore[index]  # so many may have to be left out
     by_segment = popular_in_segment(recent, scoring.items, run.read("users"))

@@ -5,17 +5,20 @@ from __future__ import annotations
 import datetime
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from features.sequences.sequences import latest_windows
 from features.sequences.steps import UserFeatures
 from features.sequences.vocabularies import Vocabularies
 from features.trailing.tables import model_features, zero_features
 from jobs import score_users
+from jobs.runtime.config import load
 from models.inputs import FIRST, HISTORY, PADDING, UNKNOWN
 from models.network.transformer import Recommender
 from tests.contents import contents, differences
@@ -101,7 +104,8 @@ def test_vectors_are_those_of_the_trained_model(scored: Tiny, untouched: tuple[T
 def test_a_user_with_a_vector_gets_the_best_scores_among_the_unseen(scored: Tiny) -> None:
     users, items, lists = _vectors(scored, "user"), _vectors(scored, "item"), _lists(scored)
     for user in ("u1", "u2", "u3"):
-        added = tw.bonus_of([FIRST + ITEMS.index(i) for i in WALKS[user]], FIRST + len(ITEMS))[FIRST:]
+        last = WALKS[user][-tw.MAX_LENGTH :]  # the chain is fitted on what the model looks back at
+        added = tw.bonus_of([FIRST + ITEMS.index(i) for i in last], FIRST + len(ITEMS))[FIRST:]
         scores = {i: float(users[user] @ items[i] + added[n]) for n, i in enumerate(ITEMS) if i not in WALKS[user]}
         best = sorted(scores, key=lambda i: (-scores[i], ITEMS.index(i)))[:TOP_K]  # u1 has but two items left
         assert [(r["rank"], r["item_id"], r["source"]) for r in lists[user]] == [(n, i, "model") for n, i in enumerate(best, 1)]
@@ -115,6 +119,22 @@ def test_users_without_a_vector_go_down_the_chain(scored: Tiny) -> None:
     assert lists["cold_young"] == [("i0", 2.0, young), ("i1", 2.0, young), ("i2", 1.0, young)]
     anywhere = [("i0", 4.0, popular), ("i1", 4.0, popular), ("i2", 3.0, popular)]
     assert lists["cold_alone"] == lists["cold_plain"] == lists["stranger"] == anywhere
+
+
+def test_only_events_that_enter_sequences_make_an_item_popular(untouched: tuple[Tiny, Recommender]) -> None:
+    tiny = untouched[0]
+    past = tiny.table("events").withColumn("event_type", F.when(F.col("user_id") == "u1", "return").otherwise("view"))
+    run: Any = SimpleNamespace(config=load(tiny.conf, ["sequences.event_types=[view]"]), read=tiny.table)
+    none: Any = None
+    scoring = score_users.Scoring(run, AS_OF, past, tiny.table("item_vocabulary"), none, "", none)
+    cold = tiny.spark.createDataFrame([("cold", "young", [])], "user_id string, segment string, seen array<int>")
+    chain = score_users._chains(scoring, cold).orderBy("position").limit(3).collect()
+    young, popular = "popular_in_segment", "popular"  # of the young only u2 has views, u2, u3 and saw_everything of i0 and i1
+    assert [(r["index"] - FIRST, r["score"], r["source"]) for r in chain] == [
+        (0, 1.0, young),
+        (1, 1.0, young),
+        (2, 2.0, popular),
+    ]
 
 
 def test_a_recommendation_says_what_it_has_in_common_with_the_past(scored: Tiny) -> None:
