@@ -11,7 +11,7 @@ Writes  item_vectors, user_vectors        of the model and the day, replaced who
 The day is the one after the run's last, or after the last event. A user whose history holds an item that the vocabulary
 knows has a vector, and gets the items with the highest scores: products of vectors, and on top what usually comes right after
 the user's last items. Everyone else goes down scoring.fallback; what is popular is counted over scoring.popular_days before the
-day.
+day. With scoring.active_days only users with an event in so many days before the day are scored at all.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ class Scoring:
     run: Run
     as_of: datetime.date
     past: DataFrame  # events before as_of
+    own: DataFrame  # those of the users who are scored
     items: DataFrame  # item_vocabulary, of the catalogue's items
     trained: Trained
     model: str  # name of the shipped model
@@ -76,14 +77,22 @@ class Scoring:
 def build(run: Run) -> None:
     trained, as_of = newest_model(run), run.as_of()
     past = keep_before(run.read("events"), as_of)
-    _check_features(run, past, as_of)
+    own = _of_active_users(past, as_of, run.config.scoring.active_days)
+    _check_features(run, own, as_of)
     listed = catalogue(run, trained)
     model = ship(run.spark, trained.folder, listed.vectors, likeness(run, listed))
     statistics = as_trained(run, trained, "statistics")
-    scoring = Scoring(run, as_of, past, listed_items(run, listed), trained, model, statistics)
+    scoring = Scoring(run, as_of, past, own, listed_items(run, listed), trained, model, statistics)
     run.count("item_vectors", _write_vectors(scoring, "item", _item_vectors(run, listed)))
     run.count("user_vectors", _write_vectors(scoring, "user", _user_vectors(scoring)))
     _recommend(scoring, candidates=len(listed.item_ids) - FIRST)
+
+
+def _of_active_users(past: DataFrame, as_of: datetime.date, days: int | None) -> DataFrame:
+    """The events, also the older ones, of the users with an event in the `days` before the day; of all where none are given."""
+    if days is None:
+        return past
+    return past.join(keep_before(past, as_of, days).select("user_id").distinct(), "user_id", "left_semi")
 
 
 def _write_vectors(scoring: Scoring, entity: str, vectors: DataFrame) -> int:
@@ -99,7 +108,7 @@ def _item_vectors(run: Run, listed: Catalogue) -> DataFrame:
 def _user_vectors(scoring: Scoring) -> DataFrame:
     run, declared = scoring.run, scoring.run.config.features.user
     windows = latest_windows(
-        scoring.past,
+        scoring.own,
         UserFeatures(run.read("user_features"), model_features(declared), zero_features(declared)),
         Vocabularies(scoring.items, run.read("user_vocabulary"), run.read("label_vocabulary")),
         scoring.statistics,
@@ -150,7 +159,7 @@ def _encoder(model: str) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.Rec
 
 def _recommend(scoring: Scoring, candidates: int) -> None:
     run = scoring.run
-    users = _all_users(scoring).persist()
+    users = _scored_users(scoring).persist()
     warm, cold = users.where("vector IS NOT NULL"), users.where("vector IS NULL").drop("vector", "rated", "values")
     chains = _chains(scoring, cold).persist()
     k = run.config.scoring.top_k
@@ -165,17 +174,23 @@ def _recommend(scoring: Scoring, candidates: int) -> None:
     _reconcile_users(scoring, users, warm.where(F.size("seen") >= candidates).count() + without_candidates(cold, chains))
 
 
-def _all_users(scoring: Scoring) -> DataFrame:
-    """Everyone in `users` or with an event before the day: `user_id`, `segment`, `vector` (null: none), `past`, the items of
+def _everyone(scoring: Scoring) -> DataFrame:
+    """`user_id` of all in `users` or with an event before the day."""
+    return scoring.run.read("users").select("user_id").union(scoring.past.select("user_id")).distinct()
+
+
+def _scored_users(scoring: Scoring) -> DataFrame:
+    """Everyone, or with scoring.active_days the active ones: `user_id`, `segment`, `vector` (null: none), `past`, the items of
     their events, `seen`, those of them that are left out, `last`, those of the last events, and `rated` and `values`, what they
     gave items."""
     run = scoring.run
     listed = run.read("users").select("user_id", "segment")
-    everyone = listed.select("user_id").union(scoring.past.select("user_id")).distinct()
+    active = run.config.scoring.active_days is not None
+    users = scoring.own.select("user_id").distinct() if active else _everyone(scoring)
     vectors = run.read("user_vectors").where(equals(**scoring.partition)).select("user_id", "vector")
-    past, none = seen_items(scoring.past, scoring.items).withColumnRenamed("seen", "past"), F.array().cast("array<int>")
-    joined = everyone.join(listed, "user_id", "left").join(vectors, "user_id", "left").join(past, "user_id", "left")
-    events = keep_types(scoring.past, run.config.sequences)
+    past, none = seen_items(scoring.own, scoring.items).withColumnRenamed("seen", "past"), F.array().cast("array<int>")
+    joined = users.join(listed, "user_id", "left").join(vectors, "user_id", "left").join(past, "user_id", "left")
+    events = keep_types(scoring.own, run.config.sequences)
     newest = last_items(events, scoring.items, min(LAST, run.config.sequences.max_length))  # as training and evaluation read
     values = given_values(events, scoring.items, scoring.statistics)
     known = joined.join(newest, "user_id", "left").join(values, "user_id", "left")
@@ -244,14 +259,17 @@ def _rank_batches(model: str, k: int, predicts_values: bool) -> Callable[[Iterab
 
 
 def _reconcile_users(scoring: Scoring, users: DataFrame, exhausted: int) -> None:
-    """Every user is in the table, or has nothing left to be recommended."""
+    """Every user is in the table, or has nothing left to be recommended, or has not come for long."""
     run = scoring.run
     first = run.read("recommendations").where(equals(date=scoring.as_of)).where("rank = 1")
     by_source = {row["source"]: row["count"] for row in first.groupBy("source").count().collect()}
     for source, number in by_source.items():
         run.count(f"users_{source}", number)
     run.count("users_without_candidates", exhausted)
-    run.account(users.count(), sum(by_source.values()), refused=exhausted)
+    scored = users.count()
+    inactive = 0 if run.config.scoring.active_days is None else _everyone(scoring).count() - scored
+    run.count("users_inactive", inactive)
+    run.account(scored + inactive, sum(by_source.values()), refused=exhausted + inactive)
 
 
 JOB = Job(

@@ -150,6 +150,7 @@ class ScoringConfig(Section):
     top_k: PositiveInt = 100
     exclude: tuple[Literal["seen"], ...] = ("seen",)  # empty where users come back to what they know
     fallback: tuple[Literal["popular_in_segment", "popular"], ...] = ("popular_in_segment", "popular")
+    active_days: PositiveInt | None = None  # users with an event in so many whole days before the day are scored; all, if none
     popular_days: PositiveInt | None = None  # whole days before the day of scoring that popularity looks back; all, if none
 
     @property

@@ -126,7 +126,7 @@ def test_only_events_that_enter_sequences_make_an_item_popular(untouched: tuple[
     past = tiny.table("events").withColumn("event_type", F.when(F.col("user_id") == "u1", "return").otherwise("view"))
     run: Any = SimpleNamespace(config=load(tiny.conf, ["sequences.event_types=[view]"]), read=tiny.table)
     none: Any = None
-    scoring = score_users.Scoring(run, AS_OF, past, tiny.table("item_vocabulary"), none, "", none)
+    scoring = score_users.Scoring(run, AS_OF, past, past, tiny.table("item_vocabulary"), none, "", none)
     cold = tiny.spark.createDataFrame([("cold", "young", [])], "user_id string, segment string, seen array<int>")
     chain = score_users._chains(scoring, cold).orderBy("position").limit(3).collect()
     young, popular = "popular_in_segment", "popular"  # of the young only u2 has views, u2, u3 and saw_everything of i0 and i1
@@ -180,6 +180,18 @@ def test_every_user_is_accounted_for(scored: Tiny) -> None:
     assert (run["rows_in"], run["rows_out"], run["rows_refused"]) == (len(everyone), len(everyone) - 1, 1)
     assert run["counts"]["users_without_candidates"] == 1  # saw_everything
     assert set(_lists(scored)) == everyone - {"saw_everything"}
+
+
+def test_only_users_who_have_come_lately_are_scored_by_all_of_their_events(tiny: Tiny, scored: Tiny) -> None:
+    assert score_users.main(["--config", tiny.conf, "--set", "scoring.active_days=4"]) == 0
+    lately = {user for user, walk in WALKS.items() if len(walk) > 4}  # one event a day: of the eight days, in the last four
+    found, before = ([(r["rank"], r["item_id"]) for r in _lists(of)["u1"]] for of in (tiny, scored))
+    assert found == before and _lists(tiny).keys() == {"u1"}  # saw_everything has nothing left
+    assert _vectors(tiny, "user").keys() == lately
+    run = tiny.table("runs").first()
+    everyone = WALKS.keys() | {user["user_id"] for user in USERS}
+    assert run["counts"]["users_inactive"] == len(everyone) - len(lately)
+    assert (run["rows_in"], run["rows_out"], run["rows_refused"]) == (len(everyone), 1, len(everyone) - 1)
 
 
 def test_users_who_are_scored_again_get_the_same(scored: Tiny) -> None:
