@@ -8,7 +8,7 @@ from models.config import ModelConfig
 from models.inputs import GAP_BUCKETS, Sizes
 from models.network.bias import RelativeBias, elapsed
 from models.network.blocks import EncoderBlock
-from models.network.fusion import Fusion
+from models.network.fusion import Fusion, limited
 from models.network.layers import INIT_STDDEV, Composite, Dropout, Positions, dense, derive, embedding, norm
 from models.network.trace import Trace, under
 
@@ -38,14 +38,14 @@ class EventEmbedding(Composite):
 
         Args:
             items: (batch, length, dim), vectors of the events' items.
-            history: event_types, gaps (batch, length) int32; values (batch, length) float32.
+            history: event_types, gaps (batch, length) int32; values (batch, length) float32, beyond LARGEST as it.
         """
         shape = tf.shape(items)
         parts = {  # each (batch * length, dim)
             "item": tf.reshape(items, [-1, items.shape[-1]]),
             "event_type": self.types(tf.reshape(history["event_types"], [-1])),
             "gap": self.gaps(tf.reshape(history["gaps"], [-1])),
-            "value": self.values(tf.reshape(history["values"], [-1, 1])),
+            "value": self.values(limited(tf.reshape(history["values"], [-1, 1]))),
         }
         events = tf.reshape(self.fusion(parts, trace=under(trace, self.name)), shape)
         return self.dropout(self.positions(events * self.scale), seed=seed)

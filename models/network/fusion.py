@@ -19,6 +19,11 @@ from models.network.trace import Trace
 LARGEST = 20.0  # z-scores: one wrong price must neither outweigh all else in a loss nor lead everyone's recommendations
 
 
+def limited(numbers: tf.Tensor) -> tf.Tensor:
+    """Those beyond LARGEST as it; of one shape."""
+    return tf.clip_by_value(numbers, -LARGEST, LARGEST)
+
+
 def _gates(layer: keras.layers.Dense, x: tf.Tensor) -> tf.Tensor:
     return 2.0 * tf.sigmoid(layer(x))
 
@@ -58,7 +63,7 @@ class GatedNumbers(Composite):
 
     def call(self, numbers: tf.Tensor, trace: Trace | None = None) -> tf.Tensor:
         """(n, numbers) float32, 0 where unknown, to (n, dim). Numbers beyond LARGEST count as it does."""
-        numbers = tf.clip_by_value(numbers, -LARGEST, LARGEST)
+        numbers = limited(numbers)
         if self.gates is None:
             return self.projection(numbers)
         gates = _gates(self.gates, numbers)  # (n, numbers)
