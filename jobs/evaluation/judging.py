@@ -31,6 +31,7 @@ _SUMS = pa.schema([("metric", pa.string()), ("k", pa.int32()), ("sums", pa.list_
 _KEYS = ("split", "model", "masked")
 
 Batches = Iterable[pa.RecordBatch]
+BestRanks = dict[tuple[str, str, bool], np.ndarray]  # by split, ranker and whether masked, (items,): the best of each so far
 
 
 class MetricRow(NamedTuple):
@@ -56,7 +57,7 @@ def judged(examples: DataFrame, model: str, counts: Mapping[str, np.ndarray], k:
     """Three kinds of rows, by (split, model, masked), of our model, of popularity in two ways, item_knn and markov_chain.
 
     Per target that counts: `user_id` and `rank` (0-based; infinity: not in the vocabulary; NaN: the target does not stand in
-    the history where it should). Per batch and item that reached a list of k: `item` and its `best_rank` (0-based). Per target
+    the history where it should). Per task and item that reached a list of k: `item` and its `best_rank` (0-based). Per target
     with a value, of our model: `user_id` and `error`, of the z-score; of a model of likes 1 where it is wrong, else 0.
 
     Args:
@@ -67,10 +68,14 @@ def judged(examples: DataFrame, model: str, counts: Mapping[str, np.ndarray], k:
 
     def run(batches: Batches) -> Iterator[pa.RecordBatch]:
         scorer, alike = shipped(model), shipped_likeness(model)
+        best: BestRanks = {}  # for the whole task: rows of each block, for each item, would be hundreds of millions
         for batch in batches:
             for key in _groups(batch):
                 part = batch.filter(pc.and_(pc.equal(batch["split"], key[0]), pc.equal(batch["length"], key[1])))
-                yield from _judge_part(part, key[0], scorer, alike, counts, k)
+                yield from _judge_part(part, key[0], scorer, alike, counts, k, best)
+        for way, ranks in best.items():
+            items = np.flatnonzero(ranks < NEVER)
+            yield _batch(*way, item=items, best_rank=ranks[items])
 
     return examples.mapInArrow(run, _DDL)
 
@@ -81,8 +86,15 @@ def _groups(batch: pa.RecordBatch) -> list[tuple[str, int]]:
 
 
 def _judge_part(
-    part: pa.RecordBatch, split: str, scorer: Scorer, alike: Likeness, counts: Mapping[str, np.ndarray], k: int
+    part: pa.RecordBatch,
+    split: str,
+    scorer: Scorer,
+    alike: Likeness,
+    counts: Mapping[str, np.ndarray],
+    k: int,
+    best: BestRanks,
 ) -> Iterator[pa.RecordBatch]:
+    """The rows of the targets; brings `best` up to date."""
     rows, events, user_ids = histories(part), part["events"].to_numpy(), part["user_id"].to_numpy(zero_copy_only=False)
     targets, weights = matrix(part["targets"]), matrix(part["weights"])
     past, target_at = ragged(part["history"]), ragged(part["target_at"])
@@ -93,7 +105,11 @@ def _judge_part(
         requests = Requests(users, targets[row, position], [past[r][:p] for r, p in zip(row, at, strict=True)])
         last = last_items(rows["item_ids"], row, position)
         for name, judgement in _judgements(requests, last, scorer, alike, counts, k).items():
-            yield from _numbers(split, name, user_ids[row], found, judgement)
+            for masked in (False, True):
+                way, ranks = (split, name, masked), judgement.ranks[int(masked)]
+                yield _batch(*way, user_id=user_ids[row], rank=np.where(found, ranks, np.nan))
+                ranks_of_items = judgement.best_ranks[int(masked)]
+                best[way] = np.minimum(best.get(way, ranks_of_items), ranks_of_items)
         valued = (matrix(part["target_value_weights"])[row, position] > 0) & (requests.targets >= FIRST)
         row, position = row[valued], position[valued]
         pasts = [(rows["item_ids"][r, :p], rows["values"][r, :p]) for r, p in zip(row, position + 1, strict=True)]
@@ -133,14 +149,6 @@ def _positions_in_history(
             at[n] = target_at[row][position]
             found[n] = past[row][at[n]] == targets[row, position]
     return at, found
-
-
-def _numbers(split: str, model: str, user_ids: np.ndarray, found: np.ndarray, result: Judged) -> Iterator[pa.RecordBatch]:
-    for masked in (False, True):
-        ranks, best = result.ranks[int(masked)], result.best_ranks[int(masked)]
-        items = np.flatnonzero(best < NEVER)
-        yield _batch(split, model, masked, user_id=user_ids, rank=np.where(found, ranks, np.nan))
-        yield _batch(split, model, masked, item=items, best_rank=best[items])
 
 
 def _batch(split: str, model: str, masked: bool, **columns: np.ndarray) -> pa.RecordBatch:

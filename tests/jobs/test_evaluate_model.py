@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
+from features.errors import ContractError
 from jobs import evaluate_model
+from jobs.evaluation import judging
 from jobs.evaluation.judging import OURS, POPULARITY
 from jobs.runtime.config import load
 from models.inputs import FIRST, HISTORY, UNKNOWN
@@ -115,6 +117,17 @@ def test_every_metric_equals_its_definition(evaluated: Tiny, made: tuple[Tiny, R
     for key, (value, users) in expected.items():
         assert found[key] == (pytest.approx(value, abs=1e-9), users), key
     assert {row["model_id"] for row in rows} == {"m1"}
+
+
+def test_a_task_tells_the_best_rank_of_an_item_once(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    def of_one_task(examples: DataFrame, *arguments: Any) -> DataFrame:
+        rows = judging.judged(examples.coalesce(1), *arguments).where("item IS NOT NULL")
+        told = rows.groupBy("split", "model", "masked", "item").count().collect()
+        assert {row["count"] for row in told} == {1}
+        raise ContractError("That is all.")
+
+    monkeypatch.setattr(evaluate_model, "judged", of_one_task)
+    assert evaluate_model.main(["--config", tiny.conf]) == 3
 
 
 def test_values_are_compared_with_what_rating_head_and_neighbours_say(made: tuple[Tiny, Recommender], tmp_path: Path) -> None:
