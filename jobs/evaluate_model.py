@@ -20,6 +20,7 @@ import datetime
 import math
 import sys
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 from pyspark.sql import DataFrame
@@ -83,7 +84,26 @@ def _examples(run: Run, trained: Trained, items: DataFrame) -> DataFrame:
             "sequences: no row is in valid or test. leave_one_out needs users with three events and more, global_time events "
             "from sequences.split.valid_from on."
         )
-    return with_history(held_back(run, trained, rows), histories(events, items, config), config)
+    rows = held_back(run, trained, rows)
+    users = _judged_users(run, rows)
+    if users is not None:
+        rows = rows.join(F.broadcast(users), ["user_id", "split"], "left_semi")
+        events = events.join(F.broadcast(users), "user_id", "left_semi")
+    return with_history(rows, histories(events, items, config), config)
+
+
+def _judged_users(run: Run, rows: DataFrame) -> DataFrame | None:
+    """`user_id` and `split` of the evaluation.users users of each split whose ids hash lowest; None: there are no more."""
+    most = run.config.evaluation.users
+    if most is None:
+        return None
+    users = rows.select("user_id", "split").distinct().persist()
+    number = {row["split"]: row["count"] for row in users.groupBy("split").count().collect()}
+    if max(number.values()) <= most:
+        return None
+    run.log("users_cut", judged=most, of=number)
+    of_split = [users.where(F.col("split") == split) for split in number]
+    return reduce(DataFrame.unionByName, [u.orderBy(F.xxhash64("user_id"), "user_id").limit(most) for u in of_split])
 
 
 def _events(run: Run) -> DataFrame:

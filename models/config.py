@@ -160,6 +160,7 @@ class ScoringConfig(Section):
 
 class EvaluationConfig(Section):
     cutoffs: tuple[PositiveInt, ...] = (5, 10, 20, 50)
+    users: PositiveInt | None = 50_000  # the most users of each split that are judged, by hash of their ids; null: all
     recent_days: PositiveInt = 30  # days at the end of the training period by which recent_popularity ranks
     report_users: NonNegativeInt = 5  # users whose recommendations the report shows
 

@@ -175,6 +175,19 @@ def test_the_interval_is_that_of_a_mean_over_users(evaluated: Tiny) -> None:
     assert (row["low"], row["high"]) == pytest.approx((max(0, row["value"] - half), min(1, row["value"] + half)))
 
 
+def test_of_more_users_than_are_to_be_judged_it_takes_those_whose_ids_hash_lowest(
+    tiny: Tiny, evaluated: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate_model.main(["--config", tiny.conf, "--set", "evaluation.users=2"]) == 0
+    assert {row["users"] for row in tiny.table("metrics").collect()} == {2}
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
+    (line,) = [line for line in lines if line["step"] == "users_cut"]
+    assert (line["judged"], line["of"]) == (2, {"valid": 4, "test": 4})
+    # The report shows two users (report_users), those whose ids hash lowest of all: they are the ones that are judged.
+    shown = [re.findall("<h3>User (.*?)</h3>", _report(of)) for of in (tiny, evaluated)]
+    assert shown[0] == shown[1] and len(shown[0]) == 2
+
+
 def test_a_model_that_is_judged_again_has_the_same_metrics_and_report(evaluated: Tiny) -> None:
     before, report = contents(evaluated.spark, evaluated.path(""), ["metrics"]), _report(evaluated)
     assert evaluate_model.main(["--config", evaluated.conf, "--force"]) == 0
