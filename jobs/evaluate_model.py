@@ -19,7 +19,7 @@ from __future__ import annotations
 import datetime
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 
 import numpy as np
@@ -55,6 +55,8 @@ from jobs.runtime.warehouse import equals
 from models.evaluation import estimate_of, headline_cutoff
 from models.inputs import FIRST
 
+MANY_SEEN = 0.1  # share of the targets from which on it is told that the user had seen them
+
 
 def build(run: Run) -> None:
     trained = newest_model(run)
@@ -64,15 +66,20 @@ def build(run: Run) -> None:
     examples = _examples(run, trained, items).persist()
     cutoffs = run.config.evaluation.cutoffs
     model = ship(run.spark, trained.folder, listed.vectors, likeness(run, listed))
-    counts = {POPULARITY: listed.train_events, RECENT: _recent_events(run, items, len(listed.item_ids))}
-    results = judged(examples, model, counts, max(cutoffs)).persist()
+    events = {POPULARITY: listed.train_events, RECENT: _recent_events(run, items, len(listed.item_ids))}
+    results = judged(examples, model, events, max(cutoffs)).persist()
     with run.step("judge") as fields:
-        fields.update(_check_targets(run, results))
+        counts = _check_targets(run, results)
+        fields.update(counts)
     rankings = _metrics(results, cutoffs, len(listed.item_ids) - FIRST)
     metrics = sorted(rankings + _value_metrics(run, trained, results))
     _write(run, trained, metrics)
     _log_result(run, trained, metrics)
-    _report(run, trained, listed, examples, metrics)
+    notes = _repeats(run, counts)
+    for note in notes:
+        run.log("targets_seen", note=note)
+        print(note)
+    _report(run, trained, listed, examples, metrics, notes)
 
 
 def _examples(run: Run, trained: Trained, items: DataFrame) -> DataFrame:
@@ -125,23 +132,40 @@ def _recent_events(run: Run, items: DataFrame, size: int) -> np.ndarray:
 
 
 def _check_targets(run: Run, results: DataFrame) -> dict[str, int]:
-    """Counts the targets of each split.
+    """Counts the targets of each split, and those of them that the user had seen before.
 
     Raises:
         ContractError: the sequences were cut from other events than those of today.
     """
-    ours = results.where(F.col("rank").isNotNull() & F.col("masked") & (F.col("model") == OURS))
-    rows = ours.groupBy("split").agg(F.count("*").alias("targets"), F.count_if(F.isnan("rank")).alias("lost")).collect()
+    masked, ranked = F.col("masked"), F.col("rank") < float("inf")
+    ours = results.where(F.col("rank").isNotNull() & (F.col("model") == OURS)).groupBy("split")
+    rows = ours.agg(
+        F.count_if(masked).alias("targets"),
+        F.count_if(masked & F.isnan("rank")).alias("lost"),
+        (F.count_if(~masked & ranked) - F.count_if(masked & ranked)).alias("targets_seen"),
+    ).collect()
     lost = sum(row["lost"] for row in rows)
     if lost:
         raise ContractError(
             f"sequences: {lost} of {sum(row['targets'] for row in rows)} targets do not stand in events where they should: "
             f"events is at version {run.version('events')}, sequences were built from another one. Run build_sequences first."
         )
-    counts = {f"{row['split']}_targets": row["targets"] for row in rows}
+    counts = {f"{row['split']}_{name}": row[name] for row in rows for name in ("targets", "targets_seen")}
     for name, number in counts.items():
         run.count(name, number)
     return counts
+
+
+def _repeats(run: Run, counts: Mapping[str, int]) -> list[str]:
+    """One sentence per split of whose targets the ranking that is served leaves out many, which are misses of every model."""
+    if not run.config.scoring.leaves_out_seen:
+        return []
+    found = {split: counts.get(f"{split}_targets_seen", 0) / counts.get(f"{split}_targets", 1) for split in ("test", "valid")}
+    return [
+        f"{100 * share:.0f} % of the {split} targets had been seen before; scoring.exclude: [] would rank them."
+        for split, share in found.items()
+        if share > MANY_SEEN
+    ]
 
 
 def _metrics(results: DataFrame, cutoffs: Sequence[int], items: int) -> list[MetricRow]:
@@ -191,10 +215,17 @@ def _log_result(run: Run, trained: Trained, metrics: Sequence[MetricRow]) -> Non
         print(f"{split} NDCG@{k}: {trained.model_id} {ours:.4f}, popularity {theirs:.4f}")
 
 
-def _report(run: Run, trained: Trained, listed: Catalogue, examples: DataFrame, metrics: Sequence[MetricRow]) -> None:
+def _report(
+    run: Run,
+    trained: Trained,
+    listed: Catalogue,
+    examples: DataFrame,
+    metrics: Sequence[MetricRow],
+    notes: Sequence[str],
+) -> None:
     path = run.path(f"_reports/{trained.model_id}/report.html")
     with run.step("report", path=path):
-        write_text(run.spark, path, render(collect(run, trained, listed, examples, metrics)))
+        write_text(run.spark, path, render(collect(run, trained, listed, examples, metrics, notes)))
 
 
 JOB = Job(

@@ -64,15 +64,24 @@ class Report:
     refused: Mapping[str, int]  # quarantined rows by reason
     served: Mapping[str, int]  # users by source of their recommendations
     examples: Sequence[Example] = field(default_factory=list)
+    notes: Sequence[str] = ()  # sentences on how to read the metrics
     dictionary: str = ""  # where the data dictionary is, from the page; empty: there is none
 
 
-def collect(run: Run, trained: Trained, listed: Catalogue, examples: DataFrame, metrics: Sequence[MetricRow]) -> Report:
+def collect(
+    run: Run,
+    trained: Trained,
+    listed: Catalogue,
+    examples: DataFrame,
+    metrics: Sequence[MetricRow],
+    notes: Sequence[str],
+) -> Report:
     """Reads what the report needs.
 
     Args:
         examples: rows of valid and test, with `history` and `target_at`.
         metrics: sorted.
+        notes: sentences on how to read them.
     """
     row = trained.row
     metrics_of = dict(sorted(row["metrics"].items()))
@@ -94,6 +103,7 @@ def collect(run: Run, trained: Trained, listed: Catalogue, examples: DataFrame, 
         refused=_refused(run),
         served=_served(run, trained),
         examples=examples_of(run, trained, listed, examples),
+        notes=notes,
         dictionary="../dictionary.html" if run.exists("feature_selection") else "",
     )  # fmt: skip
 

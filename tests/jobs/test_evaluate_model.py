@@ -214,24 +214,28 @@ def test_the_report_shows_titles_and_needs_nothing_else(evaluated: Tiny) -> None
 
 
 @pytest.mark.parametrize(("exclude", "masked"), [("[seen]", True), ("[]", False)])
-def test_the_ranking_that_is_served_is_told_first_and_in_one_line_a_split(
+def test_the_ranking_that_is_served_is_told_first_and_in_one_line_a_split_and_what_it_leaves_out(
     tiny: Tiny, capsys: pytest.CaptureFixture[str], exclude: str, masked: bool
 ) -> None:
     sets = ("evaluation.report_users=4", f"scoring.exclude={exclude}")
     assert evaluate_model.main(["--config", tiny.conf, *[option for s in sets for option in ("--set", s)]]) == 0
     lines = capsys.readouterr().out.splitlines()
+    # Of four targets each, u2 had seen the one of test, u2 and u4 those of valid.
+    seen = [f"{n} % of the {split} targets had been seen before; scoring.exclude: [] would rank them."
+            for n, split in ((25, "test"), (50, "valid"))]  # fmt: skip
     rows = tiny.table("metrics").where("metric = 'ndcg' AND k = 5").collect()
     value = {(r["split"], r["model"], r["masked"]): f"{r['value']:.4f}" for r in rows}
     assert lines == [
         f"{split} NDCG@5: m1 {value[split, OURS, masked]}, popularity {value[split, POPULARITY, masked]}"
         for split in ("test", "valid")
-    ]
+    ] + [told for told in seen if masked]
     assert any(value[split, OURS, True] != value[split, OURS, False] for split in ("test", "valid"))  # or it could not tell
     page = _report(tiny)
     (article,) = re.findall("<h3>User u1</h3>(.*?)</article>", page, re.DOTALL)
     shown = 1 if masked else 5  # of the eight items u1 has seen seven, and five are shown at most
     assert article.count("<li") == 5 + 1 + 2 * shown
     assert ("without those that the user had chosen before" in page) == masked
+    assert {told in page for told in seen} == {masked}
 
 
 def test_without_a_model_it_names_the_job_that_makes_one(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
