@@ -1,8 +1,8 @@
-"""What a scenario declares about the content of items and users that the model reads. Defaults: categories, price, year."""
+"""What a scenario declares about the content of items and users that the model reads."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
@@ -83,17 +83,32 @@ _ITEM = _Columns(
 _USER = _Columns(frozenset({"segment"}), frozenset({"age"}))
 
 
+_DEFAULT: dict[str, LabelField | NumberField] = {  # by the column that it reads
+    "categories": Labels(labels="categories"),
+    "price": Number(number="price", scale=("log",)),
+    "year": Number(number="year"),
+}
+
+
+def default_content(columns: Container[str]) -> tuple[ContentField, ...]:
+    """What the item tower reads where nothing is declared, of a catalogue with these columns."""
+    return tuple(field for column, field in _DEFAULT.items() if column in columns)
+
+
 class ContentConfig(Section):
-    item: tuple[ContentField, ...] = (  # what the item tower reads beside the item's id; age is years since `year`
-        Labels(labels="categories"),
-        Number(number="price", scale=("log",)),
-        Number(number="year"),
-    )
+    # What the item tower reads beside the item's id; age is years since `year`. Null: what source.items maps of categories,
+    # price and year
+    item: tuple[ContentField, ...] | None = None
     user: tuple[ContentField, ...] = ()  # makes user_content
+
+    def of(self, entity: str) -> tuple[ContentField, ...]:
+        """The fields of `item` or `user`; none where they are not known yet."""
+        return (self.item or ()) if entity == "item" else self.user
 
     @model_validator(mode="after")
     def fields_fit_columns(self) -> Self:
-        for key, columns, fields in (("item", _ITEM, self.item), ("user", _USER, self.user)):
+        for key, columns in (("item", _ITEM), ("user", _USER)):
+            fields = self.of(key)
             columns.check(key, fields)
             for kind in (LabelField, NumberField):
                 names = [f.name for f in fields if isinstance(f, kind)]
@@ -104,4 +119,4 @@ class ContentConfig(Section):
 
     def attributes(self, entity: str) -> set[str]:
         """The further source columns that the fields of an entity read."""
-        return {a for f in getattr(self, entity) for column in f.reads if (a := attribute_of(column))}
+        return {a for f in self.of(entity) for column in f.reads if (a := attribute_of(column))}

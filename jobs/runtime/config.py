@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from features.cleaning.config import CleanConfig
-from features.content.config import ContentConfig
+from features.content.config import ContentConfig, default_content
 from features.sequences.config import SequencesConfig
 from features.source.config import SourceConfig
 from features.trailing.config import FeaturesConfig
@@ -164,14 +164,16 @@ def load(path: str, overrides: Sequence[str] = ()) -> Scenario:
 
 
 def _resolved(scenario: Scenario) -> Scenario:
-    """With what other sections tell, where it is not declared: `training.rank_seen` follows `scoring.exclude`, and
-    `model.request_context` whether times are made up."""
-    model, training = scenario.model, scenario.training
+    """With what other sections tell, where it is not declared: `training.rank_seen` follows `scoring.exclude`, `content.item`
+    what the catalogue has, and `model.request_context` whether times are made up."""
+    content, model, training, items = scenario.content, scenario.model, scenario.training, scenario.source.items
+    if content.item is None:
+        content = content.model_copy(update={"item": default_content(items.columns if items else ())})
     if model.request_context is None:
         model = model.model_copy(update={"request_context": scenario.source.events.time.unit != "order"})
     if training.rank_seen is None:
         training = training.model_copy(update={"rank_seen": not scenario.scoring.leaves_out_seen})
-    return scenario.model_copy(update={"model": model, "training": training})
+    return scenario.model_copy(update={"content": content, "model": model, "training": training})
 
 
 def _read(path: str) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def item_contents(run: Run) -> Content:
     Raises:
         ContractError: an item's vector has another size than declared.
     """
-    items, fields = run.read("items"), run.config.content.item
+    items, fields = run.read("items"), run.config.content.of("item")
     for field in fields:
         if isinstance(field, Vector):
             check_vectors(items, field)
@@ -68,7 +68,7 @@ def fit_contents(run: Run, declared: Sequence[Content], train: DataFrame, end: i
 
 
 def has_projections(run: Run) -> bool:
-    return needs_projections(run.config.content.item) or needs_projections(run.config.content.user)
+    return any(needs_projections(run.config.content.of(entity)) for entity in ("item", "user"))
 
 
 def fitted(run: Run, statistics: DataFrame, declared: Sequence[Content]) -> dict[str, Fitted]:

@@ -130,7 +130,7 @@ def input_names(config: Scenario, fitted: Container[str]) -> dict[str, list[str]
     Args:
         fitted: user features that have a z-score; the model reads no others.
     """
-    user, item = config.content.user, config.content.item
+    user, item = config.content.of("user"), config.content.of("item")
     return {
         "user_features": [name for name in model_features(config.features.user) if name in fitted],
         "user_numbers": number_names(user),
@@ -146,7 +146,7 @@ def _check_inputs(run: Run, trained: Trained) -> None:
     fitted = z_scores(as_trained(run, trained, "statistics"), "user_features")  # more that are declared do no harm
     expected = {
         "max_length": config.sequences.max_length,
-        "item_categories": config.sequences.max_categories if has_categories(config.content.item) else 0,
+        "item_categories": config.sequences.max_categories if has_categories(config.content.of("item")) else 0,
         **input_names(config, fitted),
     }
     found = {name: names.get(name) if isinstance(value, list) else sizes.get(name) for name, value in expected.items()}

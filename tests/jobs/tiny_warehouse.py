@@ -111,6 +111,7 @@ def _scenario(root: Path) -> dict[str, Any]:
         "warehouse": str(root / "warehouse"),
         "source": {
             "events": {"path": "e.csv", "format": "csv", "columns": columns},
+            "items": {"path": "i.csv", "columns": {n: n for n in ("item_id", "title", "categories", "price", "year")}},
             "users": {"path": "u.csv", "columns": {"user_id": "u", "segment": "s", "age": "a"}},
         },
         "content": {"user": [{"labels": "segment"}, {"number": "age"}]},

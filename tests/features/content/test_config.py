@@ -5,7 +5,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from features.content.config import ContentConfig, label_fields, number_fields
+from features.content.config import ContentConfig, default_content, label_fields, number_fields
 from features.content.fields import Bucket, Cross, Labels, Number, Text, Vector
 from features.content.numbers import number_names
 
@@ -48,12 +48,13 @@ def test_the_example_in_the_documentation_is_accepted():
     assert {type(field) for field in config.item} == {Labels, Number, Bucket, Cross, Text, Vector}
 
 
-def test_by_default_items_have_categories_the_logarithm_of_the_price_and_the_year():
-    config = ContentConfig()
-    assert [f.model_dump(exclude_none=True) for f in config.item] == [
+def test_by_default_items_have_what_the_catalogue_has_of_categories_the_logarithm_of_the_price_and_the_year():
+    columns = {"item_id": "i", "title": "t", "year": "y", "price": "p", "categories": "c"}
+    assert [f.model_dump(exclude_none=True) for f in default_content(columns)] == [
         {"labels": "categories"}, {"number": "price", "scale": ("log",)}, {"number": "year", "scale": ("z_score",)},
     ]  # fmt: skip
-    assert config.user == ()
+    assert [f.name for f in default_content({"item_id": "i", "year": "y"})] == ["year"]
+    assert default_content({}) == ContentConfig().of("item") == ContentConfig().of("user") == ()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from features.content.config import ContentConfig
+from features.content.config import default_content
 from features.content.encoding import encoded_items, item_content
 from features.content.fit import fit_statistics
 from features.content.fitted import Fitted
@@ -22,7 +22,7 @@ def content(spark):
     events = with_split(events_frame(spark, [Event("u", item, at(day)) for day, item in enumerate("abbac", 1)]), Split())
     indices = spark.createDataFrame([("a", 2), ("b", 3), ("c", 4), ("gone", 5)], ITEM_VOCABULARY.schema)
     labels = [("categories", "x", 2), ("categories", "y", 3), ("categories", "z", 4), ("event_type", "new", 9)]
-    items, fields = items_frame(spark, ITEMS), ContentConfig().item
+    items, fields = items_frame(spark, ITEMS), default_content(("categories", "price", "year"))
     fitted = Fitted("item_content", fit_statistics(items, fields, "item_content", 0))
     encoded = encoded_items(
         items, indices, spark.createDataFrame(labels, LABEL_VOCABULARY.schema), fields, fitted, max_categories=2

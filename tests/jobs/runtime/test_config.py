@@ -155,6 +155,17 @@ def test_features_can_only_be_of_types_that_the_source_accepts(tmp_path: Path) -
     load(written(tmp_path, typed.replace("event_types: [view, buy]", "context: []")), [bye])
 
 
+@pytest.mark.parametrize(
+    ("overrides", "names"),
+    [([], []), (["source.items={path: i, columns: {item_id: i, year: y, categories: c}}"], ["categories", "year"]),
+     (["source.items={path: i, columns: {item_id: i, year: y}}", "content.item=[]"], [])],
+)  # fmt: skip
+def test_the_model_reads_what_the_catalogue_has_unless_it_is_declared(
+    tmp_path: Path, overrides: list[str], names: list[str]
+) -> None:
+    assert [field.name for field in load(written(tmp_path, GOOD), overrides).content.of("item")] == names
+
+
 def test_content_can_only_be_of_what_the_source_has(tmp_path: Path) -> None:
     of_users, of_brands = "content.user=[{labels: segment}]", "content.item=[{labels: attributes.brand}]"
     assert message(tmp_path, GOOD, of_users) == ["FILE: content.user needs source.users. Received no source.users."]

@@ -46,6 +46,13 @@ def test_content_is_compared_with_the_mean_of_the_past():
     assert np.isnan(found.content_similarity[1])
 
 
+def test_items_without_any_content_are_compared_by_their_neighbours_alone():
+    bare = Likeness(NEIGHBOURS, SIMILARITIES, np.zeros((FIRST + 4, 0), np.int32), np.zeros((FIRST + 4, 0), np.float32))
+    found = bare.reasons(np.array([C, B]), np.array([A]))
+    assert found.because[0] == B
+    assert np.isnan([found.category_similarity[0], found.content_similarity[0]]).all()
+
+
 def test_without_a_past_there_is_nothing_to_compare():
     found = _reasons([], [A])
     assert found.because[0] == PADDING
