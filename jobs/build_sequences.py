@@ -116,7 +116,8 @@ def _vocabularies(run: Run, events: DataFrame, declared: Sequence[Content], fitt
     first_seen, items = F.asc_nulls_last("first_seen"), run.read("items")
     found = [content_labels(c.entities, c.fields, fitted[c.owner]) for c in declared]
     labels = reduce(DataFrame.unionByName, [rows for rows in found if rows is not None], v.labels_in_order(events, items))
-    _append(run, "item_vocabulary", v.items_in_order(events, items), first_seen, F.asc("item_id"))
+    known = v.items_in_order(events, items, run.config.sequences.min_item_events)
+    _append(run, "item_vocabulary", known, first_seen, F.asc("item_id"))
     _append(run, "user_vocabulary", v.users_in_order(events), first_seen, F.asc("user_id"))
     _append(run, "label_vocabulary", labels, F.asc("label"))
     return Vocabularies(*[run.read(f"{name}_vocabulary") for name in ("item", "user", "label")])

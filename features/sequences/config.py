@@ -63,6 +63,7 @@ class SequencesConfig(Section):
     max_length: PositiveInt = 50  # events that the model looks back
     min_length: PositiveInt = 8  # shortest length bucket; buckets double from here to max_length
     event_types: tuple[str, ...] | None = None  # that enter sequences; all where none are given
+    min_item_events: NonNegativeInt = 0  # training events without which an item gets no index of its own
     max_categories: PositiveInt = 8  # of one item, that the model sees
     split: Split = Split()
     neighbours: Neighbours = Neighbours()

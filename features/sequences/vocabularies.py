@@ -25,11 +25,16 @@ def known(index: str) -> Column:
     return F.coalesce(F.col(index), F.lit(UNKNOWN))
 
 
-def items_in_order(events: DataFrame, items: DataFrame) -> DataFrame:
-    """Distinct item_id of training events and catalogue, with `first_seen`; null for one without a training event."""
+def items_in_order(events: DataFrame, items: DataFrame, least: int = 0) -> DataFrame:
+    """Distinct item_id of training events and catalogue, with `first_seen`; null for one without a training event.
+
+    Items with fewer than `least` training events are left out, so with 1 or more the catalogue adds none.
+    """
     seen = events.where(F.col("split") == "train").select("item_id", F.col("event_time").alias("first_seen"))
     listed = items.select("item_id", F.lit(None).cast("timestamp").alias("first_seen"))
-    return seen.unionByName(listed).groupBy("item_id").agg(F.min("first_seen").alias("first_seen"))
+    found = seen.unionByName(listed).groupBy("item_id")
+    counted = found.agg(F.min("first_seen").alias("first_seen"), F.count("first_seen").alias("events"))
+    return counted.where(F.col("events") >= least).drop("events")
 
 
 def users_in_order(events: DataFrame) -> DataFrame:

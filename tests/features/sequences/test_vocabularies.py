@@ -42,6 +42,13 @@ def test_only_the_training_period_makes_entries(spark):
     assert [r["user_id"] for r in users_in_order(events).collect()] == ["u"]
 
 
+def test_an_item_needs_as_many_training_events_as_are_asked_for(spark):
+    walk = [Event("u", item, at(day)) for day, item in enumerate("aabbb", 1)]  # the last two are held back
+    events, catalogue = _events(spark, *walk), items_frame(spark, {"k": {}})
+    found = {least: {r["item_id"] for r in items_in_order(events, catalogue, least).collect()} for least in (0, 1, 2, 3)}
+    assert found == {0: {"a", "b", "k"}, 1: {"a", "b"}, 2: {"a"}, 3: set()}
+
+
 def test_labels_are_numbered_within_their_column(spark):
     events = _events(spark, Event("u", "a", at(1), "view"), Event("w", "a", at(1), "buy"))
     found = labels_in_order(events, items_frame(spark, {"a": {"categories": ["y", "x"]}, "b": {"categories": ["x"]}}))
