@@ -138,20 +138,24 @@ def _account(run: Run, events: DataFrame, examples: DataFrame) -> dict[tuple[str
     Raises:
         ContractError: an event but the first of its user is not one example's target, or its day has no user features.
     """
-    first, counts = F.count_if(F.col("position") == 0), (F.count("*"), F.sum("counted"), F.sum("unfeatured"))
+    first = F.count_if(F.col("position") == 0)
     read, users = events.agg(F.count("*"), first).collect()[0]
-    groups = examples.groupBy("split", "length").agg(*counts).collect()
-    targets = {split: sum(g[3] for g in groups if g[0] == split) for split in SPLITS}
+    groups = (
+        examples.groupBy("split", "length")
+        .agg(F.count("*").alias("rows"), F.sum("counted").alias("targets"), F.sum("unfeatured").alias("unfeatured"))
+        .collect()
+    )
+    targets = {split: sum(group["targets"] for group in groups if group["split"] == split) for split in SPLITS}
     for name, number in {"events": read, "first_events": users, **{f"{s}_targets": n for s, n in targets.items()}}.items():
         run.count(name, number)
     if read - users != sum(targets.values()):
         raise ContractError(f"sequences: events - first events must be the targets. Received {read} - {users} != {targets}.")
-    without = sum(group[4] for group in groups)
+    without = sum(group["unfeatured"] for group in groups)
     if without:
         raise ContractError(
             f"user_features: {without} events have no row of their user and day. Run build_features over all days."
         )
-    return {(split, length): rows for split, length, rows, _, _ in groups}
+    return {(group["split"], group["length"]): group["rows"] for group in groups}
 
 
 JOB = Job(
