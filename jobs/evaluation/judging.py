@@ -10,7 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.types import StructType
 
+from features.tables import METRICS
 from jobs.runtime.shipping import shipped, shipped_likeness
 from models.evaluation import NEVER, Judged, Requests, judge_scores, metric_keys, popularity, user_sums
 from models.inputs import FIRST
@@ -26,9 +29,8 @@ _COLUMNS = {
     "split": pa.string(), "user_id": pa.string(), "rank": pa.float64(), "item": pa.int32(), "best_rank": pa.int32(),
     "model": pa.string(), "masked": pa.bool_(), "error": pa.float64(),
 }  # fmt: skip
-_DDL = "split string, user_id string, rank double, item int, best_rank int, model string, masked boolean, error double"
-_SUMS = pa.schema([("metric", pa.string()), ("k", pa.int32()), ("sums", pa.list_(pa.float64()))])
 _KEYS = ("split", "model", "masked")
+_SUMS = {**{key: _COLUMNS[key] for key in _KEYS}, "metric": pa.string(), "k": pa.int32(), "sums": pa.list_(pa.float64())}
 
 Batches = Iterable[pa.RecordBatch]
 BestRanks = dict[tuple[str, str, bool], np.ndarray]  # by split, ranker and whether masked, (items,): the best of each so far
@@ -48,9 +50,11 @@ class MetricRow(NamedTuple):
     users: int
 
 
-METRIC_ROW = (
-    "model string, split string, metric string, k int, masked boolean, value double, low double, high double, users bigint"
-)
+METRIC_ROW = ", ".join(f"{column.name} {column.type}" for column in METRICS.columns if column.name != "model_id")
+
+
+def _schema(columns: Mapping[str, pa.DataType]) -> StructType:
+    return from_arrow_schema(pa.schema(columns))
 
 
 def judged(examples: DataFrame, model: str, counts: Mapping[str, np.ndarray], k: int) -> DataFrame:
@@ -77,7 +81,7 @@ def judged(examples: DataFrame, model: str, counts: Mapping[str, np.ndarray], k:
             items = np.flatnonzero(ranks < NEVER)
             yield _batch(*way, item=items, best_rank=ranks[items])
 
-    return examples.mapInArrow(run, _DDL)
+    return examples.mapInArrow(run, _schema(_COLUMNS))
 
 
 def _groups(batch: pa.RecordBatch) -> list[tuple[str, int]]:
@@ -161,12 +165,9 @@ def _batch(split: str, model: str, masked: bool, **columns: np.ndarray) -> pa.Re
 def metric_sums(judged: DataFrame, cutoffs: Sequence[int]) -> DataFrame:
     """`split`, `model`, `masked`, `metric`, `k` and `sums`, of models.evaluation.user_sums, over all users."""
     users = judged.where("rank IS NOT NULL").groupBy(*_KEYS, "user_id").agg(F.collect_list("rank").alias("ranks"))
-    sums = users.mapInArrow(_sums(cutoffs), f"{_KEY_DDL}, metric string, k int, sums array<double>")
+    sums = users.mapInArrow(_sums(cutoffs), _schema(_SUMS))
     total = F.array(*[F.sum(F.col("sums")[i]) for i in range(6)])
     return sums.groupBy(*_KEYS, "metric", "k").agg(total.alias("sums"))
-
-
-_KEY_DDL = "split string, model string, masked boolean"
 
 
 def _sums(cutoffs: Sequence[int]) -> Callable[[Batches], Iterator[pa.RecordBatch]]:
@@ -176,10 +177,8 @@ def _sums(cutoffs: Sequence[int]) -> Callable[[Batches], Iterator[pa.RecordBatch
                 chosen = [pc.equal(batch[name], pa.scalar(value)) for name, value in zip(_KEYS, key, strict=True)]
                 ranks = ragged(batch.filter(pc.and_(pc.and_(chosen[0], chosen[1]), chosen[2]))["ranks"])
                 rows = [(*key, metric, at, user_sums(ranks, metric, at).tolist()) for metric, at in metric_keys(cutoffs)]
-                names = [*_KEYS, *_SUMS.names]
-                types = [pa.string(), pa.string(), pa.bool_(), *_SUMS.types]
-                columns = [pa.array(c, t) for c, t in zip(zip(*rows, strict=True), types, strict=True)]
-                yield pa.record_batch(columns, names)
+                columns = [pa.array(c, t) for c, t in zip(zip(*rows, strict=True), _SUMS.values(), strict=True)]
+                yield pa.record_batch(columns, list(_SUMS))
 
     return run
 
