@@ -158,7 +158,7 @@ def _plan(run: Run, entity: str, stale: Days | None, base: Base | None, newest: 
     previous = Snapshot(last, base.outputs[f"{entity}_days"]) if base.is_whole and last is not None else None
     if run.start is None:
         return Plan(tiles, features | base.ends.later(1), previous=previous)
-    return Plan(tiles, features, Days(features.days - tiles.days - snapshots.days), previous)
+    return Plan(tiles, features, features - tiles - snapshots, previous)
 
 
 # Tables
@@ -184,7 +184,7 @@ def _features(run: Run, entity: str, plan: Plan, newest: datetime.date) -> DataF
     if plan.features is None:
         return trailing_features(tiles, spine, entity, declared)
     reached = tiles.where((plan.features | plan.features.earlier(longest_window(declared))).predicate())
-    if sum(day <= run.last_day for day in plan.features.days) < _FEW_DAYS:  # and the day as of which every key is asked for
+    if sum(day <= run.last_day for day in plan.features) < _FEW_DAYS:  # and the day as of which every key is asked for
         own_days = reached.where(plan.features.predicate()).select(f"{entity}_id", "date")
         return features_as_of(reached, spine.unionByName(own_days).distinct(), entity, declared)
     return trailing_features(reached, spine, entity, declared)
@@ -214,7 +214,7 @@ def _all_keys(run: Run, entity: str, plan: Plan) -> DataFrame:
         return tiles
     now = tiles.where(plan.tiles.predicate()).select(key)
     known = run.newest(f"{entity}_features").where(F.col("date") == F.lit(previous.day)).select(key)
-    known_days = Days.of(day for day in plan.tiles.days if day < previous.day)  # on the others there was no tile to lose
+    known_days = Days.of(day for day in plan.tiles if day < previous.day)  # on the others there was no tile to lose
     if known_days:
         before = run.warehouse.read(run.table(table), previous.tiles_version).where(known_days.predicate()).select(key)
         lost = before.join(now, key, "left_anti").distinct()
