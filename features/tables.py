@@ -53,7 +53,8 @@ QUARANTINE = Table(
         Column(
             "date",
             "date",
-            "day of the event where it could be read and is plausible; else the {date} in the file's path; else 1970-01-01",
+            "day of the event where it could be read and is plausible (with {date} in the path: near enough to the file's); "
+            "else the {date} in the file's path; else 1970-01-01",
         ),
     ),
     ("source", "file", "position"),

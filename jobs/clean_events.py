@@ -12,8 +12,11 @@ Every raw row becomes an event, a duplicate or a refused row, and the ledger say
 first, so that a run that ends with 3 leaves the rows to look at. The raw events are read twice, for quarantine and for
 events, since to read them again is cheaper than to keep them; they are kept only where a declaration compares rows to refuse
 them (caps, unique, outliers). But for Parquet, which numbers its rows, they are read once more, without being parsed, for the
-positions in quarantine. Repeats are looked for among the rows that the run reads: where a path holds {date}, a repeat
-in the file of another day is not seen.
+positions in quarantine.
+
+Each row belongs to one day, by which it is counted and written. Where a path holds {date}, a run reads the files of its days
+and of `late_days` around them, which hold all that belongs to its days; the other rows in them are left to the runs over
+theirs, and only compared with: a repeat is looked for among all rows that the run reads.
 """
 
 from __future__ import annotations

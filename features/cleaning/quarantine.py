@@ -14,29 +14,30 @@ from features.source.parsing import SOURCE_ORDER
 from features.tables import QUARANTINE
 
 UNDATED = datetime.date(1970, 1, 1)  # `date` of a refused row that belongs to no day
-OUTSIDE = "outside_dates"  # reason of an event that is of another day than its file
+_OUTSIDE = "outside_dates"  # reason of an event that is too far from its file's day
 # What event_time says is then not to be believed.
 _TIMELESS = ("line_broken", "event_time_early", "event_time_late", "event_time_future")
 
 
-def with_date(events: DataFrame) -> DataFrame:
-    """Adds `date`: the event's day, UTC, where it could be read and is plausible; else its file's day; else UNDATED."""
-    implausible = (F.size("reasons") > 0) & F.arrays_overlap("reasons", F.array(*[F.lit(r) for r in _TIMELESS]))
-    day = F.coalesce(F.when(~implausible, F.to_date("event_time")), F.col("file_day"), F.lit(UNDATED))
-    return events.withColumn("date", day)
+def with_date(events: DataFrame, late_days: int = 0) -> DataFrame:
+    """Adds `date`, and refuses as `outside_dates` events further from their file's day than `late_days`.
 
+    `date` is the day, UTC, whose run decides about a row, and that of the table it goes to. It is told by the row alone,
+    whichever days a run is about and whatever else it reads, so that each row is of one day; and the files of `late_days`
+    before and after a day hold all that is of it.
 
-def refuse_outside(events: DataFrame, start: datetime.date, end: datetime.date) -> DataFrame:
-    """Refuses events that stand in a file of these days and are of others, such as late ones; their `date` is that file's day.
-
-    The days that are theirs are not built by this run, so they would be lost; a run over both days takes them.
+    Where files have days: the event's day, if it is near enough to its file's; else the file's.
+    Else: the event's day, where it could be read and is plausible; else UNDATED.
 
     Args:
-        events: of the files of the days from `start` to `end`, with `file_day` and the `date` of `with_date`.
+        events: with file_day (null: files have no days), event_time and reasons.
     """
-    outside = F.col("file_day").isNotNull() & ~F.col("date").between(start, end)
-    reasons = F.when(outside, F.array_append("reasons", F.lit(OUTSIDE))).otherwise(F.col("reasons"))
-    return events.withColumns({"reasons": reasons, "date": F.when(outside, F.col("file_day")).otherwise(F.col("date"))})
+    day = F.to_date("event_time")
+    plausible = ~((F.size("reasons") > 0) & F.arrays_overlap("reasons", F.array(*[F.lit(r) for r in _TIMELESS])))
+    near = F.abs(F.date_diff(day, "file_day")) <= late_days  # null where one of the two is
+    date = F.coalesce(F.when(F.coalesce(near, plausible), day), F.col("file_day"), F.lit(UNDATED))
+    refused = F.when(plausible & ~near, F.array_append("reasons", F.lit(_OUTSIDE))).otherwise(F.col("reasons"))
+    return events.withColumns({"date": date, "reasons": refused})
 
 
 def quarantined(rows_of: Mapping[str, DataFrame], places_of: Mapping[str, DataFrame], run_id: str) -> DataFrame:

@@ -32,6 +32,7 @@ class Section(BaseModel):
 Format = Literal["csv", "json", "json_map", "parquet", "delta"]
 
 
+LATE_DAYS = 2
 _zones = cache(available_timezones)  # reads every file of the database
 
 
@@ -183,6 +184,9 @@ class EventSource(FileSource):
     value: Literal["explicit", "implicit"] = "implicit"  # explicit: value is a rating that the model learns to predict
     event_types: tuple[str, ...] | None = None  # accepted types; all where none are given
     context: tuple[str, ...] = ()  # further source columns, kept as text in events.context
+    # With {date} in the path: days that an event may lie before or after the one of its file. A run over a day reads so many
+    # days' files around it; an event that is further off is refused.
+    late_days: int = Field(LATE_DAYS, ge=0, le=366)
 
     @model_validator(mode="after")
     def columns_are_known(self) -> Self:
@@ -200,6 +204,12 @@ class EventSource(FileSource):
                 "columns must map event_time. Where only the order of events is known, time is {unit: order}; where not even "
                 f"that, {{unit: none}}. Received {sorted(self.columns)}."
             )
+
+    @model_validator(mode="after")
+    def late_days_need_files_of_days(self) -> Self:
+        if self.late_days != LATE_DAYS and "{date}" not in self.path:
+            raise ValueError(f"late_days needs {{date}} in path. Received late_days={self.late_days}, path={self.path!r}.")
+        return self
 
 
 Repeats = Literal["refuse", "last"]  # last: a row whose id stands again further on is a duplicate, and not refused

@@ -19,7 +19,7 @@ from features.cleaning.config import CleanConfig
 from features.cleaning.duplicates import is_accepted, is_kept, with_duplicate, with_event_id
 from features.cleaning.entities import one_each, parse_items, parse_tags, parse_users
 from features.cleaning.outliers import with_outliers
-from features.cleaning.quarantine import refuse_outside, with_date
+from features.cleaning.quarantine import with_date
 from features.schema import month_of
 from features.source.config import EventSource, FileSource
 from features.source.parsing import SOURCE_ORDER, parse_events, parsed_once, rows_to_read, with_raw
@@ -78,9 +78,7 @@ def label_events(run: Run, entities: dict[str, DataFrame], statistics: Statistic
     known = {name: rows.where(is_kept()) for name, rows in entities.items()}
     checks = _event_checks(source, clean)
     late = _refuses_late(clean, checks)
-    dated = with_date(with_checks(parsed, checks, known))
-    if run.start is not None and run.end is not None:
-        dated = refuse_outside(dated, run.start, run.end)
+    dated = with_date(with_checks(parsed, checks, known), source.late_days)
     checked = parsed_once(with_raw(dated, of_accepted=late).drop("file_day"))
     compared = _compared(_narrow(checked.where(is_accepted()), source, clean, late), clean, checks, statistics)
     if late:

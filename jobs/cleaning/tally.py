@@ -10,7 +10,6 @@ from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from features.cleaning.duplicates import is_accepted
-from features.cleaning.quarantine import OUTSIDE
 from features.errors import ContractError, NoInputError
 from jobs.runtime.run import Run
 from jobs.runtime.warehouse import between
@@ -120,9 +119,8 @@ def count_imputed(run: Run, table: str, columns: list[str]) -> None:
 
 def check_found(run: Run, name: str, tally: Tally) -> None:
     """Raises NoInputError where the source has no row of the run's days."""
-    outside = tally.outside + tally.reasons[OUTSIDE]
-    if tally.rows == tally.reasons[OUTSIDE]:
-        instead = "nothing" if outside == 0 else f"{outside} rows of other or no dates"
+    if tally.rows == 0:
+        instead = "nothing" if tally.outside == 0 else f"{tally.outside} rows of other or no dates"
         raise NoInputError(f"{name}: there must be rows{_days(run, name)}. Found {instead} in {_path(run, name)}.")
 
 
@@ -145,7 +143,7 @@ def _broken_limit(run: Run, name: str, tally: Tally) -> str | None:
     if tally.refused == tally.rows:
         return "every row was refused."
     limit = run.config.clean.max_refused
-    if tally.refused - tally.reasons[OUTSIDE] > limit * tally.rows:  # those are not bad, but of another run
+    if tally.refused > limit * tally.rows:
         return f"at most {limit:.1%} of the rows may be refused (clean.max_refused)."
     failing = {c.reason for c in run.config.clean.checks if c.otherwise == "fail" and c.table == name}
     failed = sorted(failing & tally.reasons.keys())

@@ -11,7 +11,8 @@ from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.sql import SparkSession
 
 from features.errors import ContractError, NoInputError
-from features.source.config import FileSource
+from features.source.config import EventSource, FileSource
+from jobs.runtime.days import Days
 from jobs.runtime.files import hadoop_path
 
 DATE = "{date}"
@@ -23,7 +24,16 @@ def day_paths(path: str, start: datetime.date | None, end: datetime.date | None)
         return [path]
     if start is None or end is None:
         return [path.replace(DATE, "*")]
-    return [path.replace(DATE, (start + datetime.timedelta(days=i)).isoformat()) for i in range((end - start).days + 1)]
+    return [path.replace(DATE, day.isoformat()) for day in Days.span(start, end)]
+
+
+def paths_read(source: FileSource, start: datetime.date | None, end: datetime.date | None) -> list[str]:
+    """`day_paths`, and those of the days before and after, whose files may hold events of the run's days."""
+    if start is None or end is None or not isinstance(source, EventSource):
+        return day_paths(source.path, start, end)
+    days = Days.span(start, end)
+    [(first, last)] = (days.earlier(source.late_days) | days | days.later(source.late_days)).ranges()
+    return day_paths(source.path, first, last)
 
 
 def list_files(
@@ -32,13 +42,13 @@ def list_files(
     """(path, bytes, modification time in ms) of each file, by path. Names that begin with _ or . are no data, as in Spark.
 
     Raises:
-        NoInputError: there is none.
+        NoInputError: there is none of the run's days, whether or not there are some of the days before and after.
     """
-    paths = day_paths(source.path, start, end)
-    files = sorted(file for path in paths for file in _matches(spark, path))
+    own, read = day_paths(source.path, start, end), paths_read(source, start, end)
+    files = [file for path in own for file in _matches(spark, path)]
     if not files:
-        raise NoInputError(f"{source.path}: there must be at least one file. Found none at {_few(paths)}.")
-    return files
+        raise NoInputError(f"{source.path}: there must be at least one file. Found none at {_few(own)}.")
+    return sorted(files + [file for path in read if path not in own for file in _matches(spark, path)])
 
 
 def _few(paths: list[str]) -> str:

@@ -29,7 +29,7 @@ from features.errors import ContractError, NoInputError
 from features.source.config import FileSource
 from features.source.parsing import mapped_columns, quoted
 from jobs.runtime.errors import ConfigError, reason
-from jobs.runtime.raw_files import DATE, common_folder, csv_header, day_paths, encoded, list_files
+from jobs.runtime.raw_files import DATE, common_folder, csv_header, encoded, list_files, paths_read
 
 _CORRUPT = "_corrupt_line"
 _FIRST_LINES = 1_000
@@ -63,6 +63,8 @@ def raw_files(spark: SparkSession, name: str, source: FileSource, start: Day, en
 
 def read_raw(spark: SparkSession, name: str, source: FileSource, start: Day = None, end: Day = None) -> DataFrame:
     """The raw frame of one source (`name` is events, items, users or tags).
+
+    Of events whose path holds {date}, the files of `late_days` around the days from `start` to `end` are read, too.
 
     Raises:
         NoInputError: no file, or only empty ones.
@@ -157,7 +159,7 @@ def _read_typed(spark: SparkSession, name: str, source: FileSource, start: Day, 
         rows, row = spark.read.format("delta").option("versionAsOf", version).load(source.path), None
     else:
         list_files(spark, source, start, end)
-        found = [path for path in day_paths(source.path, start, end) if _exists(spark, source, path)]
+        found = [path for path in paths_read(source, start, end) if _exists(spark, source, path)]
         rows, row = _parquet(spark, source, found), F.col("_metadata.row_index")
     _check_columns(name, source, source.path, rows.columns)
     nothing = F.lit(None).cast("string")

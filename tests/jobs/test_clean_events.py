@@ -278,28 +278,63 @@ def test_days_can_be_cleaned_one_by_one_and_entities_without_source_are_empty_ta
         assert spark.read.format("delta").load(f"{warehouse}/{table}").count() == 0
 
 
-def test_an_event_of_another_day_than_its_file_goes_to_quarantine_until_a_run_takes_both_days(spark, tmp_path, capsys):
+def test_days_are_the_same_in_whichever_runs_they_are_cleaned_though_files_hold_events_of_other_days(spark, tmp_path):
+    log = Log(tmp_path, [], clean="{max_refused: 0.5}")
+    conf = (tmp_path / "conf.yaml").read_text().replace("log.csv", "log-{date}.csv").replace("{user", "{event_id: e, user")
+    (tmp_path / "conf.yaml").write_text(conf.replace("time: {", "late_days: 1, time: {"))
+    files = {  # cut at midnight in Los Angeles: 08:00 UTC
+        "2024-01-01": ["a,x,2024-01-01 20:00:00,1,e1", "b,x,2024-01-02 03:00:00,1,e2"],
+        "2024-01-02": [
+            "a,x,2024-01-02 20:00:00,1,e3",
+            "b,x,2024-01-02 23:59:58,1,e4",
+            "b,y,2024-01-03 03:00:00,1,e5",
+            "c,x,2024-01-01 23:00:00,1,e6",  # late
+            "d,x,2024-01-01 23:00:00,two,e7",
+            "e,x,2023-12-31 23:00:00,1,e8",  # later than an event may be
+        ],
+        "2024-01-03": ["b,z,2024-01-03 00:00:03,1,e4", "a,x,2024-01-03 20:00:00,1,e9", "b,x,2024-01-04 03:00:00,1,e10"],
+        "2024-01-04": ["a,x,2024-01-04 20:00:00,1,e11"],
+    }
+    for day, lines in files.items():
+        (tmp_path / f"log-{day}.csv").write_text("\n".join(["u,i,t,v,e", *lines]) + "\n")
+
+    def read(table):
+        return spark.read.format("delta").load(f"{tmp_path}/warehouse/{table}")
+
+    def tables():
+        rows = [read(table).drop("run_id").select(F.to_json(F.struct("*"))).collect() for table in ("events", "quarantine")]
+        return [sorted(row[0] for row in table) for table in rows]
+
+    def account():
+        row = read("runs").orderBy(F.desc("started_at")).head()
+        return tuple(row[f"rows_{of}"] for of in ("in", "out", "duplicate", "refused"))
+
+    assert log.run("--start", "2024-01-01", "--end", "2024-01-03") == 0
+    assert log.run("--start", "2024-01-02", "--end", "2024-01-04") == 0
+    assert log.run("--date", "2024-01-01") == 0
+    assert account() == (3, 2, 0, 1)  # e1 and the late e6; e7
+    assert log.run("--date", "2024-01-03") == 0
+    assert account() == (3, 2, 0, 1)  # e5 and e9; the second e4
+    in_groups = tables()
+    assert log.run() == 0
+    assert account() == (12, 9, 0, 3)
+    assert in_groups == tables()
+    refused = {(json.loads(row.raw)["e"], str(row.date), *row.reasons) for row in read("quarantine").collect()}
+    assert refused == {
+        ("e7", "2024-01-01", "value_malformed"),
+        ("e8", "2024-01-02", "outside_dates"),
+        ("e4", "2024-01-03", "event_id_repeated"),
+    }
+
+
+def test_files_of_months_end_with_3_unless_late_days_says_so(tmp_path, capsys):
     log = Log(tmp_path, [])
     (tmp_path / "conf.yaml").write_text((tmp_path / "conf.yaml").read_text().replace("log.csv", "log-{date}.csv"))
-    late = ["c,x,2024-01-01 23:00:00,4", "d,x,2023-12-31 09:00:00,5"]
-    for day, lines in {"2024-01-01": GOOD[:1], "2024-01-02": [*GOOD[1:], *late], "2024-01-03": GOOD[:2]}.items():
-        (tmp_path / f"log-{day}.csv").write_text("\n".join(["u,i,t,v", *lines]) + "\n")
-
-    def users(table, column):
-        rows = spark.read.format("delta").load(f"{tmp_path}/warehouse/{table}").orderBy("date").collect()
-        return [(str(row["date"]), row[column][0]) for row in rows]
-
-    for _ in range(2):
-        assert [log.run("--date", day, "--force") for day in ("2024-01-01", "2024-01-02")] == [0, 0]
-        assert sorted(users("events", "user_id")) == [("2024-01-01", "a"), ("2024-01-02", "a"), ("2024-01-02", "b")]
-        assert users("quarantine", "reasons") == [("2024-01-02", "outside_dates")] * 2
-        row = spark.read.format("delta").load(f"{tmp_path}/warehouse/runs").orderBy(F.desc("started_at")).head()
-        assert (row["rows_in"], row["rows_out"], row["rows_refused"]) == (4, 2, 2)
-    assert log.run("--start", "2024-01-01", "--end", "2024-01-02") == 0
-    assert ("2024-01-01", "c") in users("events", "user_id")
-    assert users("quarantine", "reasons") == [("2024-01-02", "outside_dates")]  # of 2023
-    assert log.run("--date", "2024-01-03") == 4
-    assert "rows from 2024-01-03 to 2024-01-03. Found 2 rows of other or no dates in" in capsys.readouterr().err
+    lines = [f"a,x,2024-01-{day:02} 10:00:00,1" for day in range(1, 31)]
+    (tmp_path / "log-2024-01-01.csv").write_text("\n".join(["u,i,t,v", *lines]) + "\n")
+    assert log.run() == 3
+    assert "Refused 27 of 30: {'outside_dates': 27}" in capsys.readouterr().err
+    assert log.run("--set", "source.events.late_days=31") == 0
 
 
 @pytest.mark.parametrize("format_", ["csv", "json", "parquet", "delta"])

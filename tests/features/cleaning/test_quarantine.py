@@ -24,7 +24,27 @@ def test_a_refused_row_has_the_day_of_its_event_where_that_can_be_believed(spark
     unbelievable = ("event_time_early", "event_time_late", "event_time_future", "line_broken")
     rows = [{}] + [{"reasons": [r]} for r in ("bot", *unbelievable)]
     events = event_frame(spark, rows)
-    day, file_day = datetime.date(2024, 5, 1), datetime.date(2024, 5, 7)
+    day = datetime.date(2024, 5, 1)
     assert [r.date for r in with_date(events).orderBy("row").collect()] == [day, day, *[UNDATED] * 4]
-    dated = with_date(events.withColumn("file_day", F.lit(file_day))).orderBy("row").collect()
-    assert [r.date for r in dated] == [day, day, *[file_day] * 4]
+
+
+def test_an_event_too_far_from_its_files_day_is_refused_under_that_day(spark):
+    rows = [{"reasons": r, "second": 86_400 * days} for r in ([], ["bot"], ["event_time_future"]) for days in (0, 2, -2, 3, -3)]
+    events = event_frame(spark, [*rows, {"reasons": ["event_time_missing"]}])
+    of_files = events.withColumns(
+        {
+            "file_day": F.lit(datetime.date(2024, 5, 1)),
+            "event_time": F.when(~F.array_contains("reasons", "event_time_missing"), F.col("event_time")),
+        }
+    )
+    found = [(r.date.isoformat(), r.reasons) for r in with_date(of_files, late_days=2).orderBy("row").collect()]
+    near = ["2024-05-01", "2024-05-03", "2024-04-29"]
+    assert found == [
+        *[(day, []) for day in near],
+        *[("2024-05-01", ["outside_dates"])] * 2,
+        *[(day, ["bot"]) for day in near],
+        *[("2024-05-01", ["bot", "outside_dates"])] * 2,
+        *[(day, ["event_time_future"]) for day in near],  # its day is the same once the time has come
+        *[("2024-05-01", ["event_time_future"])] * 2,
+        ("2024-05-01", ["event_time_missing"]),
+    ]

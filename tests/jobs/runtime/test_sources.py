@@ -181,7 +181,7 @@ def test_a_path_with_date_reads_the_days_of_the_run_and_tells_each_rows_day(spar
         folder = tmp_path / f"2024-05-0{day}"
         folder.mkdir()
         (folder / "part.csv").write_text(f"user,item,time\nu{day},i,1\n")
-    given = source(tmp_path / "{date}" / "*.csv")
+    given = source(tmp_path / "{date}" / "*.csv", late_days=0)
     raw = read_raw(spark, "events", given, DAY, DAY + datetime.timedelta(days=1)).orderBy("file")
     assert [tuple(r) for r in raw.select("file", "file_day", "fields.user").collect()] == [
         ("2024-05-01/part.csv", DAY, "u1"),
@@ -190,6 +190,23 @@ def test_a_path_with_date_reads_the_days_of_the_run_and_tells_each_rows_day(spar
     assert len(raw_files(spark, "events", given, None, None)) == 3
     with pytest.raises(NoInputError, match="2024-05-09"):
         raw_files(spark, "events", given, datetime.date(2024, 5, 9), datetime.date(2024, 5, 9))
+
+
+@pytest.mark.parametrize("format_", ["csv", "parquet"])
+def test_of_events_the_files_of_late_days_around_are_read_too_where_there_are_some(spark, tmp_path, format_):
+    day = "2024-05-{:02}".format
+    rows = spark.createDataFrame([("u", "i", 1)], "user string, item string, time int").coalesce(1)
+    for n in (2, 3, 5, 6):
+        rows.write.format(format_).option("header", True).save(str(tmp_path / day(n)))
+    given = source(tmp_path / "{date}", late_days=2, format=format_)
+    fifth, fourth = datetime.date(2024, 5, 5), datetime.date(2024, 5, 4)
+    read_days = [str(r.file_day) for r in read_raw(spark, "events", given, fifth, fifth).orderBy("file").collect()]
+    assert read_days == [day(n) for n in (3, 5, 6)]
+    assert len(raw_files(spark, "events", given, fifth, fifth)) == 3
+    with pytest.raises(NoInputError, match=f"Found none at {tmp_path}/2024-05-04.$"):
+        raw_files(spark, "events", given, fourth, fourth)
+    items = ItemSource.model_validate({"path": given.path, "format": format_, "columns": {"item_id": "item"}})
+    assert len(raw_files(spark, "items", items, fifth, fifth)) == 1
 
 
 def test_a_day_is_told_beside_characters_that_a_uri_does_not_hold(spark, tmp_path):
