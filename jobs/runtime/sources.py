@@ -184,24 +184,28 @@ _POSITION = ("file", "block", "row", "file_day")
 
 def _position(spark: SparkSession, source: FileSource, row: Column | None = None) -> list[Column]:
     """Where a row stands. Rows of a block are read in order by one task, so that Spark's increasing ids number them."""
-    path = F.col("_metadata.file_path")
     folder = rf"^\w[\w+.-]*:(//[^/]*)?{re.escape(common_folder(spark, source.path))}/"  # after file: or s3a://bucket
     block = F.lit(0).cast("bigint") if row is not None else F.col("_metadata.file_block_start")
+    file = F.regexp_replace("_metadata.file_path", folder, "")
     return [
-        F.regexp_replace(path, folder, "").alias("file"),
+        file.alias("file"),
         block.alias("block"),
         (row if row is not None else F.monotonically_increasing_id()).alias("row"),
-        _file_day(spark, path, source.path).alias("file_day"),
+        _file_day(spark, file, source.path).alias("file_day"),
     ]
 
 
-def _file_day(spark: SparkSession, path: Column, template: str) -> Column:
+def _file_day(spark: SparkSession, file: Column, template: str) -> Column:
+    """The day in a file's name, as `file` tells it from the common folder on, where the template has {date}."""
     if DATE not in template:
         return F.lit(None).cast("date")
     before, _, after = template.partition(DATE)
-    before, after = re.split(r"[/*?\]}]", before)[-1], re.split(r"[/*?\[{]", after)[0]
-    before, after = (re.escape(encoded(spark, part)) for part in (before, after))
-    return F.regexp_extract(path, f"{before}(\\d{{4}}-\\d{{2}}-\\d{{2}}){after}", 1).try_cast("date")
+    below = before[re.split(r"[*?\[{]", before)[0].rfind("/") + 1 :]  # the common folder
+    folders, name = below.count("/"), re.split(r"[/*?\]}]", below)[-1]
+    end = r"(?:/|$)" if re.match(r"/|$", after) else ""
+    name, after = (re.escape(encoded(spark, part)) for part in (name, re.split(r"[/*?\[{]", after)[0]))
+    pattern = rf"^(?:[^/]*/){{{folders}}}[^/]*?{name}(\d{{4}}-\d{{2}}-\d{{2}}){after}{end}"
+    return F.regexp_extract(file, pattern, 1).try_cast("date")
 
 
 def _content(line: Column, broken: Column, fields: Column) -> list[Column]:

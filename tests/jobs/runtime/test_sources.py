@@ -209,6 +209,16 @@ def test_of_events_the_files_of_late_days_around_are_read_too_where_there_are_so
     assert len(raw_files(spark, "items", items, fifth, fifth)) == 1
 
 
+@pytest.mark.parametrize("parent", ["dump of 2025-12-31", "dump*"])
+def test_a_date_in_the_name_of_a_folder_above_is_not_the_files_day(spark, tmp_path, parent):
+    folder = tmp_path / "dump of 2025-12-31" / "2024-05-01"
+    folder.mkdir(parents=True)
+    (folder / "part.csv").write_text("user,item,time\nu,i,1\n")
+    for template in ("{date}", "{date}/*.csv"):
+        raw = read_raw(spark, "events", source(tmp_path / parent / template), DAY, DAY)
+        assert [r["file_day"] for r in raw.collect()] == [DAY]
+
+
 def test_a_day_is_told_beside_characters_that_a_uri_does_not_hold(spark, tmp_path):
     for day in ("2024-05-01", "2024-05-02"):
         (tmp_path / f"clicks of {day} (100%).csv").write_text("user,item,time\nu,i,1\n")
