@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import reduce
 
 from delta.tables import DeltaTable
@@ -129,6 +129,7 @@ def keys_not_found(spark: SparkSession, source: FileSource, start: Day, end: Day
 
 def _read_json(spark: SparkSession, source: FileSource, start: Day, end: Day) -> DataFrame:
     paths = [_literal(path) for path, _, _ in list_files(spark, source, start, end)]
+    _check_once(source.path, mapped_columns(source))
     schema = _text_schema([*mapped_columns(source), _CORRUPT])
     options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
     lines = spark.read.text(paths).select(
@@ -220,7 +221,12 @@ def _check_columns(name: str, source: FileSource, path: str, found: Iterable[str
             f"{path}: source.{name} maps columns that are not there: {', '.join(map(repr, missing))}. "
             f"Found: {', '.join(map(repr, found))}."
         )
-    twice = {c for c in found if [f.lower() for f in found].count(c.lower()) > 1}
+    _check_once(path, found)
+
+
+def _check_once(path: str, columns: Sequence[str]) -> None:
+    """Spark takes names for the same that differ in case only."""
+    twice = {c for c in columns if [name.lower() for name in columns].count(c.lower()) > 1}
     if twice:
         raise ContractError(f"{path}: a column's name must stand once in whatever case. Found {sorted(twice)}.")
 

@@ -271,6 +271,13 @@ def test_a_column_that_stands_twice_is_refused(spark, tmp_path):
         read_raw(spark, "events", source(tmp_path / "a.csv"))
 
 
+def test_keys_of_json_that_differ_in_case_only_are_refused(spark, tmp_path):
+    (tmp_path / "a.json").write_text('{"id": 1, "ID": 2, "time": 3}\n')
+    given = source(tmp_path / "a.json", format="json", columns=COLUMNS | {"user_id": "id", "item_id": "ID"})
+    with pytest.raises(ContractError, match=r"must stand once in whatever case. Found \['ID', 'id'\]"):
+        read_raw(spark, "events", given)
+
+
 def test_missing_and_empty_files_and_tables_are_no_input(spark, tmp_path):
     (tmp_path / "empty.csv").write_text("")
     for given, sentence in (
