@@ -158,6 +158,13 @@ class FileSource(Section):
         return self
 
 
+def _check_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError(f"a name must stand once. Received {list(names)}.")
+    return names
+
+
+Names = Annotated[tuple[str, ...], AfterValidator(_check_names)]  # keys of a map
 EVENT_COLUMNS = {"event_id", "user_id", "item_id", "event_type", "value", "event_time", "session_id"}
 ITEM_COLUMNS = {"item_id", "title", "categories", "tags", "price", "year", "text", "media"}
 USER_COLUMNS = {"user_id", "segment", "age"}
@@ -183,7 +190,7 @@ class EventSource(FileSource):
     event_type: str = "event"  # of every row, where no column is mapped
     value: Literal["explicit", "implicit"] = "implicit"  # explicit: value is a rating that the model learns to predict
     event_types: tuple[str, ...] | None = None  # accepted types; all where none are given
-    context: tuple[str, ...] = ()  # further source columns, kept as text in events.context
+    context: Names = ()  # further source columns, kept as text in events.context
     # With {date} in the path: days that an event may lie before or after the one of its file. A run over a day reads so many
     # days' files around it; an event that is further off is refused.
     late_days: int = Field(LATE_DAYS, ge=0, le=366)
@@ -218,7 +225,7 @@ Repeats = Literal["refuse", "last"]  # last: a row whose id stands again further
 class ItemSource(FileSource):
     columns: dict[str, Mapping]
     repeats: Repeats = "refuse"
-    attributes: tuple[str, ...] = ()  # further source columns, kept as text in items.attributes
+    attributes: Names = ()  # further source columns, kept as text in items.attributes
 
     @model_validator(mode="after")
     def columns_are_known(self) -> Self:
@@ -240,7 +247,7 @@ class TagSource(FileSource):
 class UserSource(FileSource):
     columns: dict[str, Mapping]
     repeats: Repeats = "refuse"
-    attributes: tuple[str, ...] = ()  # further source columns, kept as text in users.attributes
+    attributes: Names = ()  # further source columns, kept as text in users.attributes
 
     @model_validator(mode="after")
     def columns_are_known(self) -> Self:

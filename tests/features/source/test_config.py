@@ -48,6 +48,8 @@ def test_an_encoding_is_kept_under_a_name_that_java_knows():
         (EventSource, EVENTS | {"time": {"unit": "none"}}, "is for a log without times. Received columns.event_time."),
         (EventSource, EVENTS | {"late_days": 1}, "late_days needs {date} in path. Received late_days=1, path='x'."),
         (EventSource, EVENTS | {"path": "{date}", "late_days": 367}, "should be less than or equal to 366"),
+        (EventSource, EVENTS | {"context": ["a", "b", "a"]}, "a name must stand once. Received ['a', 'b', 'a']."),
+        (ItemSource, {"path": "x", "columns": {"item_id": "i"}, "attributes": ["a", "a"]}, "a name must stand once."),
         (EventSource, EVENTS | {"value": "explicit"}, "value: explicit needs columns.value, the rating."),
         (
             ItemSource,
