@@ -55,31 +55,30 @@ def parse_users(raw: DataFrame, source: UserSource, checks: Sequence[Check] = ()
     return with_checks(_parsed(raw, columns, line_reasons(raw, rules)), checks, {})
 
 
-def one_each(rows: DataFrame, key: str, late: Sequence[str] = (), repeats: Repeats = "refuse") -> DataFrame:
-    """One row of each id stays: the last, in source order, that breaks no rule. Where files have days, it is one of the newest.
+def with_superseded(rows: DataFrame, key: str, late: Sequence[str] = (), repeats: Repeats = "refuse") -> DataFrame:
+    """Fills `reasons` and `duplicate` so that one row of each id stays: the last, in source order, that breaks no rule.
 
-    Older rows are duplicates, superseded, where their files are of an earlier day or `repeats` is last, and else refused as
-    <key>_duplicate. Newer ones are those that a `late` rule refuses; where it refuses them all, the last has its reason and the
-    others are older.
+    Where files have days, it is one of the newest. Older rows are duplicates, superseded, where their files are of an earlier
+    day or `repeats` is last, and else refused as <key>_duplicate. Newer ones are those that a `late` rule refuses; where it
+    refuses them all, the last has its reason and the others are older.
 
     Args:
         rows: with reasons, and `duplicate`, which is null.
         late: reasons of rules that compare rows, such as price_outlier: an older row that has them is but an older row.
     """
-    accepted = F.size("reasons") == 0
-    compared = F.size(F.array_except("reasons", F.array(*[F.lit(reason) for reason in late]).cast("array<string>"))) == 0
-    newest_first = Window.partitionBy(key, compared).orderBy(*[F.desc(c) for c in ("file_day", *SOURCE_ORDER)])
-    whole = newest_first.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
-    staying = F.struct("_nth", "file_day")
-    first = F.coalesce(F.min(F.when(accepted, staying)).over(whole), F.min(staying).over(whole))
-    numbered = rows.withColumn("_nth", F.row_number().over(newest_first)).withColumn("_first", first)
-    older = compared & (F.col("_nth") > F.col("_first._nth"))
-    newer_day = F.coalesce(F.col("file_day") < F.col("_first.file_day"), F.lit(False))
+    candidate = F.size(F.array_except("reasons", F.array(*[F.lit(reason) for reason in late]).cast("array<string>"))) == 0
+    alone = F.when(~candidate, F.struct(*SOURCE_ORDER))  # else all refused rows without an id would meet in one task
+    ids = Window.partitionBy(key, alone)
+    nth = F.row_number().over(ids.orderBy(*[F.desc(c) for c in ("file_day", *SOURCE_ORDER)]))
+    accepted_then_newest = F.struct((F.size("reasons") > 0).alias("refused"), "_nth", "file_day")
+    numbered = rows.withColumn("_nth", nth).withColumn("_stays", F.min(accepted_then_newest).over(ids))
+    older = candidate & (F.col("_nth") > F.col("_stays._nth"))
+    newer_day = F.coalesce(F.col("file_day") < F.col("_stays.file_day"), F.lit(False))
     superseded = older & (F.lit(repeats == "last") | newer_day)
     repeat = F.when(superseded, F.array().cast("array<string>")).when(older, F.array(F.lit(f"{key}_duplicate")))
     return numbered.withColumns(
         {"reasons": repeat.otherwise(F.col("reasons")), "duplicate": F.when(superseded, "superseded")}
-    ).drop("_nth", "_first")
+    ).drop("_nth", "_stays")
 
 
 def parse_tags(raw: DataFrame, source: TagSource, items: DataFrame | None = None) -> DataFrame:

@@ -17,7 +17,7 @@ from features.cleaning.checks import with_checks, with_unique
 from features.cleaning.columns import Table
 from features.cleaning.config import CleanConfig
 from features.cleaning.duplicates import is_accepted, is_kept, with_duplicate, with_event_id
-from features.cleaning.entities import one_each, parse_items, parse_tags, parse_users
+from features.cleaning.entities import parse_items, parse_tags, parse_users, with_superseded
 from features.cleaning.outliers import with_outliers
 from features.cleaning.quarantine import with_date
 from features.schema import month_of
@@ -62,7 +62,7 @@ def _compared_entities(run: Run, table: Table, parsed: DataFrame, statistics: St
     """One row per id. Bounds are fitted on the rows that stay so far, and known before it is decided which row stays."""
     clean, key, repeats = run.config.clean, f"{table.removesuffix('s')}_id", getattr(run.config.source, table).repeats
     rules, unique = clean.outliers_of(table), [check for check in clean.checks_of(table) if check.rule == "unique"]
-    resolved = partial(one_each, key=key, late=[rule.reason for rule in rules], repeats=repeats)
+    resolved = partial(with_superseded, key=key, late=[rule.reason for rule in rules], repeats=repeats)
     rows = parsed.persist(StorageLevel.MEMORY_AND_DISK) if rules else parsed
     if repeats == "last" and not rules and not unique:  # nothing is refused any more, and most rows may be repeats
         rows = rows.withColumn("raw", F.when(~is_accepted(), F.col("raw")))

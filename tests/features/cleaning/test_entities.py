@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pyspark.sql import functions as F
 
-from features.cleaning.entities import one_each, parse_items, parse_tags, parse_users, with_tags
+from features.cleaning.entities import parse_items, parse_tags, parse_users, with_superseded, with_tags
 from features.source.config import ItemSource, TagSource, UserSource
 from tests.features.raw import raw_frame
 
@@ -38,7 +38,7 @@ def test_the_last_row_of_an_item_stays_and_bad_rows_are_refused_with_reasons(spa
         ("3", "vector", "", "", "[1, x]", ""),
         (None,) * 6,
     ]
-    parsed = one_each(parse_items(raw_frame(spark, FIELDS, rows, broken=[6]), ITEMS), "item_id").orderBy("row").collect()
+    parsed = with_superseded(parse_items(raw_frame(spark, FIELDS, rows, broken=[6]), ITEMS), "item_id").orderBy("row").collect()
     assert [r.reasons for r in parsed] == [
         ["item_id_duplicate"],
         [],
@@ -55,7 +55,7 @@ def test_an_item_of_an_earlier_day_is_a_duplicate_and_no_refused_row(spark):
     rows = [(i, f"day {day}", "", "cheap" if (i, day) == ("3", 2) else "1", None, "") for i, day in days]
     raw = raw_frame(spark, FIELDS, rows)
     dated = raw.withColumn("file_day", F.to_date(F.concat(F.lit("2024-05-0"), F.substring("fields.name", 5, 1))))
-    parsed = one_each(parse_items(dated, ITEMS), "item_id").orderBy("row").collect()
+    parsed = with_superseded(parse_items(dated, ITEMS), "item_id").orderBy("row").collect()
     assert [(r.reasons, r.duplicate) for r in parsed] == [
         (["item_id_duplicate"], None),  # of the newest day itself
         ([], "superseded"),
@@ -84,7 +84,7 @@ def test_several_columns_are_indicators_or_hold_the_labels_themselves(spark):
 def test_a_repeat_is_a_duplicate_and_no_refused_row_where_the_last_is_declared_to_stay(spark):
     rows = [("1", "old", "", "1", None, ""), ("1", "new", "", "2", None, ""), ("1", "bad", "", "cheap", None, "")]
     parsed = parse_items(raw_frame(spark, FIELDS, rows), ITEMS)
-    found = one_each(parsed, "item_id", repeats="last").orderBy("row").collect()
+    found = with_superseded(parsed, "item_id", repeats="last").orderBy("row").collect()
     assert [(r.reasons, r.duplicate) for r in found] == [([], "superseded"), ([], None), (["price_malformed"], None)]
 
 
@@ -97,7 +97,7 @@ def test_what_a_late_rule_refuses_makes_way_for_an_older_row_that_breaks_none(sp
     dated = frame.selectExpr(
         "'a.csv' as file", "0 as block", "*", "cast(null as string) as duplicate", "date_add('2024-05-01', day) as file_day"
     )
-    found = one_each(dated, "item_id", ["price_outlier"]).orderBy("row").collect()
+    found = with_superseded(dated, "item_id", ["price_outlier"]).orderBy("row").collect()
     twice = ["item_id_duplicate"]
     assert [(r.reasons, r.duplicate) for r in found] == [
         ([], "superseded"),
@@ -117,7 +117,7 @@ def test_users_are_treated_as_items_are(spark):
     raw = raw_frame(
         spark, "id string, age string, job string", [("1", "30", "x"), ("1", "31", ""), ("2", "old", ""), ("", "1", "")]
     )
-    parsed = one_each(parse_users(raw, users), "user_id").orderBy("row").collect()
+    parsed = with_superseded(parse_users(raw, users), "user_id").orderBy("row").collect()
     assert [r.reasons for r in parsed] == [["user_id_duplicate"], [], ["age_malformed"], ["user_id_missing"]]
     assert (parsed[1].age, parsed[1].segment) == (31.0, None)
 
