@@ -132,7 +132,15 @@ def digest(value: object) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice, where PyYAML would quietly keep the last."""
+    """Refuses a key that stands twice, where PyYAML would quietly keep the last, and a value that looks like a date or a number
+    and is none."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:
+            line, said = node.start_mark.line + 1, f"Received {node.value!r}: {error}"
+            raise ConfigError(f"line {line}: must be a date, a time or a number that exists, or in quotes. {said}.") from None
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """As the mapping is written: one that is merged into it (`<<`) may have keys of the same name."""
@@ -151,9 +159,13 @@ def load(path: str, overrides: Sequence[str] = ()) -> Scenario:
         ConfigError: one line per mistake, each with file, key, rule and the value received.
     """
     mistakes: list[str] = []
-    values = _substituted(_read(path), "", mistakes)
+    values = _read(path)
     for override in overrides:
         _override(values, override, mistakes)
+    try:
+        values = _substituted(values, "", mistakes)
+    except RecursionError:
+        raise ConfigError(f"{path}: a value must not hold itself. Received an anchor that its own value refers to.") from None
     try:
         scenario = Scenario.model_validate(values)
     except ValidationError as error:
@@ -183,7 +195,7 @@ def _read(path: str) -> dict[str, Any]:
         raise ConfigError(f"{path}: must be a YAML file that can be read. {error}") from error
     try:
         values = yaml.load(text, _Loader)  # noqa: S506  # _Loader is a SafeLoader
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"{path}: must be YAML. {' '.join(str(error).split())}") from error
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
@@ -217,9 +229,12 @@ def _override(values: dict[str, Any], override: str, mistakes: list[str]) -> Non
         mistakes.append(f"--set: must be key=value. Received {override!r}.")
         return
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = yaml.load(text, _Loader)  # noqa: S506  # _Loader is a SafeLoader
+    except (yaml.YAMLError, RecursionError):
         mistakes.append(f"--set {key}: must be a YAML value. Received {text!r}.")
+        return
+    except ConfigError as error:
+        mistakes.append(f"--set {key}: {error}")
         return
     here: Any = values
     for parent in parents:

@@ -101,6 +101,22 @@ def test_a_file_that_is_no_scenario_is_refused(tmp_path: Path, text: str, rule: 
     assert line.startswith("FILE: ") and rule in line
 
 
+@pytest.mark.parametrize("value", ["2026-02-30", "2026-02-03 25:00:00", "0b_"])
+def test_what_looks_like_a_date_or_a_number_and_is_none_is_refused_in_file_and_override(tmp_path: Path, value: str) -> None:
+    rule = f"must be a date, a time or a number that exists, or in quotes. Received {value!r}"
+    (line,) = message(tmp_path, GOOD + f"sequences: {{split: {{valid_from: {value}}}}}")
+    assert line.startswith(f"FILE: line 7: {rule}")
+    (line,) = message(tmp_path, GOOD, f"sequences.split.valid_from={value}")
+    assert line.startswith(f"FILE: --set sequences.split.valid_from: line 1: {rule}")
+
+
+@pytest.mark.parametrize(("text", "override"), [("model: &m {dim: *m}", "name=x"), ("", "model=&m {dim: *m}")])
+def test_a_value_that_holds_itself_is_refused(tmp_path: Path, text: str, override: str) -> None:
+    assert message(tmp_path, GOOD + text, override) == [
+        "FILE: a value must not hold itself. Received an anchor that its own value refers to."
+    ]
+
+
 def test_a_file_that_is_not_there_is_named() -> None:
     with pytest.raises(ConfigError, match=r"conf/none\.yaml: must be a YAML file that can be read"):
         load("conf/none.yaml")
@@ -111,6 +127,7 @@ def test_environment_variables_are_put_in_and_a_missing_one_is_named(tmp_path: P
     monkeypatch.delenv("ABSENT", raising=False)
     assert load(written(tmp_path, GOOD.replace("/w", "${WAREHOUSE}/x"))).warehouse == "/data/w/x"
     assert load(written(tmp_path, GOOD.replace("/w", "${ABSENT:-/else}"))).warehouse == "/else"
+    assert load(written(tmp_path, GOOD.replace("/w", "${ABSENT}")), ["warehouse=${WAREHOUSE}/y"]).warehouse == "/data/w/y"
     assert message(tmp_path, GOOD.replace("/w", "/a%20b")) == [
         "FILE: warehouse: must not hold % and two digits, which stand for another character to some. Received '/a%20b'."
     ]
