@@ -460,7 +460,7 @@ RUNS = Table(
         Column(
             "recipe",
             "string",
-            "hashes of configuration, and of code and warehouse: same means same result from the same inputs; empty: likewise",
+            "hashes of configuration, and of code: same means same result from the same inputs; empty: likewise",
         ),
         Column("inputs", "map<string,bigint>", "table and Delta version that it read"),
         Column("outputs", "map<string,bigint>", "table and Delta version that it left"),

@@ -123,9 +123,11 @@ def is_declared_otherwise(runs: Sequence[Row], recipe: str) -> bool:
     return last is not None and _declarations(last["recipe"]) != _declarations(recipe)
 
 
-def recipe_of(declarations: object, place: object) -> str:
-    """What decides a result, but for its inputs: what is declared, and which code makes it where."""
-    return f"{digest(declarations)}/{digest(place)}"
+def recipe_of(declarations: object, code: object) -> str:
+    """What decides a result, but for its inputs: what is declared, and which code makes it.
+
+    Where the warehouse lies does not: the ledger moves with the tables."""
+    return f"{digest(declarations)}/{digest(code)}"
 
 
 def _declarations(recipe: str) -> str:

@@ -69,7 +69,7 @@ class Run:
     def recipe_of(self, job: Job) -> str:
         """What a job makes its tables by under this configuration, as the ledger has it."""
         declared = self.config.dump(*job.sections, without=job.ignored) if job.sections else {}
-        return ledger.recipe_of([job.name, declared], [self.config.warehouse, code_version()])
+        return ledger.recipe_of([job.name, declared], code_version())
 
     # Tables
 

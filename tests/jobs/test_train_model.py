@@ -192,7 +192,7 @@ def test_a_model_is_trained_again_to_the_same_weights_from_what_its_row_pins(spa
     assert "holds no model nobody" in errors(capfd.readouterr().err)
 
 
-def test_in_a_warehouse_that_has_another_name_since_a_model_is_the_same_and_its_row_names_the_path_of_today(
+def test_in_a_warehouse_that_has_another_name_since_nothing_is_trained_and_a_forced_run_names_the_path_of_today(
     spark, tmp_path, monkeypatch
 ):
     result = TrainingResult(steps=1, rows=3, device="an abacus", metrics={})
@@ -202,7 +202,8 @@ def test_in_a_warehouse_that_has_another_name_since_a_model_is_the_same_and_its_
     (model,) = before.models()
     before.root.rename(tmp_path / "after")
     after = Scenario(spark, tmp_path / "after")
-    assert after.train() == 0
+    assert (after.train(), after.models()) == (0, [model])  # up to date
+    assert after.train("--force") == 0
     (again,) = after.models()
     export = str(after.path(f"_models/{model['model_id']}"))
     assert again == model | {"export_path": export, "created_at": again["created_at"]}

@@ -72,6 +72,13 @@ def test_the_same_run_again_writes_nothing_until_something_changes(call: Call, w
     assert (call(), warehouse.read(USER_VOCABULARY).count()) == (0, 2)  # its output has been changed by someone else
 
 
+def test_a_warehouse_that_was_moved_or_is_named_otherwise_is_gone_on_from_as_it_is(call: Call, warehouse: Warehouse) -> None:
+    call()
+    assert (call("--set", f"warehouse={warehouse.root}/"), len(runs(warehouse))) == (0, 1)
+    moved = Warehouse(warehouse.spark, str(Path(warehouse.root).rename(f"{warehouse.root}-moved")))
+    assert (call("--set", f"warehouse={moved.root}"), len(runs(moved))) == (0, 1)
+
+
 def test_of_a_table_that_jobs_share_the_rows_of_the_job_itself_must_be_as_it_left_them(
     call: Call, warehouse: Warehouse, spark: SparkSession
 ) -> None:
