@@ -9,7 +9,7 @@ import pytest
 from jobs.runtime.session import DELTA_PACKAGE
 from tests.scenario import ROOT
 
-TOOLS = ("bash", "cat", "dirname", "head", "id", "sed", "sha256sum", "env")
+TOOLS = ("bash", "cat", "dirname", "env", "head", "id", "mkdir", "rmdir", "sed", "sha256sum", "sleep")
 
 
 @pytest.fixture
@@ -32,9 +32,15 @@ def program(clone: Path, name: str, script: str) -> None:
     path.chmod(0o755)
 
 
-def setup(clone: Path) -> subprocess.CompletedProcess[str]:
+def begun(clone: Path) -> subprocess.Popen[str]:
     environment = {"PATH": str(clone / "bin"), "HOME": os.environ["HOME"]}
-    return subprocess.run([str(clone / "scripts" / "setup")], env=environment, capture_output=True, text=True, check=False)
+    return subprocess.Popen([str(clone / "scripts" / "setup")], env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def setup(clone: Path) -> subprocess.CompletedProcess[str]:
+    process = begun(clone)
+    _, said = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, stderr=said)
 
 
 def test_without_java_it_says_how_to_get_it_and_ends_with_2(clone: Path) -> None:
@@ -85,3 +91,23 @@ def test_jars_that_are_not_there_and_cannot_be_fetched_end_it_with_2(clone: Path
     ended = setup(clone)
     assert ended.returncode == 2
     assert "unresolved dependency\nsetup: Spark must start with Delta's jars" in ended.stderr
+    assert not (clone / ".setup.lock").exists()
+
+
+def test_a_second_setup_waits_for_the_first_and_then_has_nothing_to_do(clone: Path, installed: Path) -> None:
+    jars = installed / ".ivy2.5.2"
+    jars.rename(installed / "not yet")
+    (clone / ".setup.lock").mkdir()  # as the first has it
+    second = begun(clone)
+    assert second.stderr is not None
+    assert second.stderr.readline() == f"setup: waiting for another setup; if none runs, remove {clone}/.setup.lock\n"
+    (installed / "not yet").rename(jars)
+    (clone / ".setup.lock").rmdir()
+    assert second.communicate() == (None, "")
+    assert second.returncode == 0
+
+
+def test_without_sha256sum_as_on_macos_the_sums_are_those_of_shasum(clone: Path, installed: Path) -> None:
+    (clone / "bin" / "sha256sum").rename(clone / "bin" / "sums")
+    program(clone, "shasum", '[ "$*" = "-a 256" ] && sums')
+    assert (setup(clone).returncode, setup(clone).stderr) == (0, "")
