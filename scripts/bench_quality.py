@@ -11,6 +11,7 @@ figure: name, value, unit, peer, peer_value, ratio, goal.
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Any
 
@@ -21,12 +22,14 @@ from pyspark.ml.recommendation import ALS
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from features.sequences.sequences import keep_types
 from features.sequences.splits import with_split
 from features.tables import EVENTS, ITEM_VOCABULARY, METRICS, MODELS, USER_VOCABULARY
 from jobs import run_pipeline
 from jobs.runtime.arguments import Arguments
 from jobs.runtime.command import run_command
 from jobs.runtime.config import Scenario
+from jobs.runtime.trained import newest_row
 from jobs.runtime.warehouse import Warehouse
 from models.evaluation import Requests, judge, judge_scores
 from models.inputs import FIRST
@@ -42,7 +45,7 @@ GOAL = {  # ratio at least
 
 def indexed_events(warehouse: Warehouse, config: Scenario) -> DataFrame:
     """user, item (indices of the vocabularies), split: the events that the model was trained and judged on."""
-    events = with_split(warehouse.read(EVENTS), config.sequences.split)
+    events = with_split(keep_types(warehouse.read(EVENTS), config.sequences), config.sequences.split)
     users = warehouse.read(USER_VOCABULARY).withColumnRenamed("index", "user")
     items = warehouse.read(ITEM_VOCABULARY).withColumnRenamed("index", "item")
     return events.join(users, "user_id").join(items, "item_id").select("user", "item", "split")
@@ -105,8 +108,10 @@ def measure(spark: SparkSession, config: Scenario, given: Arguments) -> int:
     if code:
         return code
     warehouse = Warehouse(spark, config.warehouse, config.catalog)
-    model_id = warehouse.read(MODELS).orderBy(F.desc("created_at")).select("model_id").collect()[0][0]
-    judged = warehouse.read(METRICS).where((F.col("model_id") == model_id) & (F.col("split") == "test") & (F.col("k") == K))
+    model = newest_row(warehouse.read(MODELS), config.scoring.model_id)  # the one that evaluate_model judges
+    assert model is not None
+    of_model = (F.col("model_id") == model["model_id"]) & (F.col("split") == "test") & (F.col("k") == K)
+    judged = warehouse.read(METRICS).where(of_model)
     values = {(r["model"], r["metric"], r["masked"]): r["value"] for r in judged.collect()}
     items = warehouse.read(ITEM_VOCABULARY).agg(F.max("index") + 1).collect()[0][0]
     events = indexed_events(warehouse, config).persist()
@@ -119,7 +124,7 @@ def measure(spark: SparkSession, config: Scenario, given: Arguments) -> int:
             peers |= {name: float(RANK_METRICS[metric](ranks[masked], K).mean()) for name, ranks in fitted.items()}
             for peer, value in peers.items():
                 name = f"{config.name} {metric}@{K} {'masked' if masked else 'raw'}"
-                figure(name, ours, "share", GOAL[peer], peer, value, ratio=ours / value)
+                figure(name, ours, "share", GOAL[peer], peer, value, ratio=ours / value if value else math.inf)
     return 0
 
 
