@@ -46,8 +46,8 @@ def random_events(seed: int, users: int, items: int, events: int, days: int) -> 
     return found
 
 
-def events_frame(spark: SparkSession, events: Sequence[Event]) -> DataFrame:
-    rows = [
+def event_rows(events: Sequence[Event]) -> list[dict[str, Any]]:
+    return [
         {
             "event_id": e.event_id or f"e{n}",
             "user_id": e.user_id,
@@ -63,6 +63,10 @@ def events_frame(spark: SparkSession, events: Sequence[Event]) -> DataFrame:
         }
         for n, e in enumerate(events)
     ]
+
+
+def events_frame(spark: SparkSession, events: Sequence[Event]) -> DataFrame:
+    rows = event_rows(events)
     return spark.createDataFrame([tuple(r[c.name] for c in EVENTS.columns) for r in rows], EVENTS.schema)
 
 
@@ -81,7 +85,11 @@ _ITEM: dict[str, Any] = {
 }
 
 
-def items_frame(spark: SparkSession, items: dict[str, dict[str, Any]]) -> DataFrame:
+def item_rows(items: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """Items by id, each with what differs from an item of which nothing is known."""
-    rows = [{"item_id": item_id, **_ITEM, **known} for item_id, known in items.items()]
+    return [{"item_id": item_id, **_ITEM, **known} for item_id, known in items.items()]
+
+
+def items_frame(spark: SparkSession, items: dict[str, dict[str, Any]]) -> DataFrame:
+    rows = item_rows(items)
     return spark.createDataFrame([tuple(r[c.name] for c in ITEMS.columns) for r in rows], ITEMS.schema)

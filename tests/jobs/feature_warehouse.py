@@ -1,4 +1,4 @@
-"""A warehouse of cleaned tables, as clean_events would leave it, and the two jobs that read it."""
+"""A warehouse of cleaned tables, as clean_events would leave it, for the jobs that read it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import yaml
 from pyspark.sql import DataFrame, SparkSession
 
 from features.tables import EVENTS, ITEMS
-from jobs.runtime.warehouse import Warehouse
-from tests.features.rows import Event, events_frame, items_frame
+from features.trailing.config import FeaturesConfig
+from features.trailing.tables import feature_table
+from tests.delta_rows import write_rows
+from tests.features.rows import Event, event_rows, item_rows
 
 SCENARIO: dict[str, Any] = {
     "name": "tiny",
@@ -27,6 +29,9 @@ SCENARIO: dict[str, Any] = {
     "sequences": {"max_length": 4, "min_length": 2, "max_categories": 2},
 }
 
+COUNTS = {"user": [{"count": "events", "days": [3, 5]}], "item": [], "category": []}
+_COUNTS = FeaturesConfig.model_validate(COUNTS)
+
 
 @dataclass(frozen=True)
 class FeatureWarehouse:
@@ -34,9 +39,17 @@ class FeatureWarehouse:
     folder: Path
 
     def write(self, events: Sequence[Event], items: dict[str, dict[str, Any]]) -> None:
-        tables = Warehouse(self.spark, str(self.folder / "warehouse"))
-        tables.write(EVENTS, events_frame(self.spark, events).coalesce(1))
-        tables.write(ITEMS, items_frame(self.spark, items).coalesce(1))
+        write_rows(self.folder / "warehouse" / "events", EVENTS, event_rows(events))
+        write_rows(self.folder / "warehouse" / "items", ITEMS, item_rows(items))
+
+    def write_counts(self, events: Sequence[Event]) -> None:
+        """user_features of days with events where COUNTS is what is declared, by its definition."""
+        rows = []
+        for user, date in sorted({(e.user_id, e.date) for e in events}):
+            ages = [(date - e.date).days for e in events if e.user_id == user]
+            counts = {f"events_count_{days}d": sum(1 <= age <= days for age in ages) for days in (3, 5)}
+            rows.append({"user_id": user, "date": date, "month": f"{date:%Y-%m}", **counts})
+        write_rows(self.folder / "warehouse" / "user_features", feature_table("user", _COUNTS.user), rows)
 
     def copy(self, folder: Path) -> FeatureWarehouse:
         """The same tables, ledger included, to go on from elsewhere."""

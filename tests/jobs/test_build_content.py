@@ -4,11 +4,10 @@ import pytest
 
 from features.schema import conform
 from features.tables import PROJECTIONS, USER_CONTENT, USERS
-from jobs import build_features
 from jobs.build_sequences import main
-from jobs.runtime.warehouse import Warehouse
+from tests.delta_rows import write_rows
 from tests.features.rows import Event, at, random_events
-from tests.jobs.feature_warehouse import FeatureWarehouse
+from tests.jobs.feature_warehouse import COUNTS, FeatureWarehouse
 
 EVENTS = [*random_events(seed=3, users=4, items=4, events=40, days=9), Event("u0", "late", at(20))]  # late is held back
 WORDS = ("red dragon", "green dragon", "red fire", "green fire")
@@ -40,11 +39,16 @@ TABLES = (
 def house(spark, tmp_path_factory):
     house = FeatureWarehouse(spark, tmp_path_factory.mktemp("content"))
     house.write(EVENTS, ITEMS)
-    users = [("u0", "DE", 20.0, False, {}), ("u1", "FR", 40.0, False, {}), ("cold", "PL", 99.0, False, {})]
-    Warehouse(spark, str(house.folder / "warehouse")).write(USERS, spark.createDataFrame(users, USERS.schema))
-    assert build_features.main(["--config", house.conf()]) == 0
-    assert main(["--config", house.conf(content=CONTENT, source=SOURCE)]) == 0
+    house.write_counts(EVENTS)
+    users = (("u0", "DE", 20.0), ("u1", "FR", 40.0), ("cold", "PL", 99.0))
+    rows = [{"user_id": u, "segment": s, "age": age, "age_imputed": False, "attributes": {}} for u, s, age in users]
+    write_rows(house.folder / "warehouse" / "users", USERS, rows)
+    assert main(_conf(house)) == 0
     return house
+
+
+def _conf(house, **sections):
+    return ["--config", house.conf(**{"features": COUNTS, "content": CONTENT, "source": SOURCE} | sections)]
 
 
 def test_everything_is_fitted_on_items_of_the_training_period_alone(house):
@@ -89,7 +93,7 @@ def test_each_sequence_carries_what_is_known_of_its_user(house):
 
 def test_a_forced_run_leaves_the_same_rows(house):
     rows = {name: house.rows(name) for name in TABLES}
-    assert main(["--config", house.conf(content=CONTENT, source=SOURCE), "--force"]) == 0
+    assert main([*_conf(house), "--force"]) == 0
     assert {name: house.rows(name) for name in TABLES} == rows
     assert conform(house.table("projections"), PROJECTIONS).count() == 4 + 3
 
@@ -97,6 +101,6 @@ def test_a_forced_run_leaves_the_same_rows(house):
 def test_a_vector_of_another_size_ends_the_job_with_3_and_writes_nothing(house, capfd):
     before = house.versions()
     wrong = {"item": [{"vector": "media", "size": 2}]}
-    assert main(["--config", house.conf(content=wrong)]) == 3
+    assert main(_conf(house, content=wrong)) == 3
     assert "media must have the 2 entries that content.item declares. Received 5 items" in capfd.readouterr().err
     assert house.versions() == before

@@ -22,7 +22,15 @@ def house(spark, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def full(house):
+def first(house):
+    """Rows after the first run of all, which has dates."""
+    assert main(["--config", house.conf(), "--start", "2020-01-05", "--end", "2020-01-06"]) == 0
+    return {name: house.rows(name) for name in TABLES}
+
+
+@pytest.fixture(scope="module")
+def full(house, first):
+    """Rows after the first run without dates."""
     assert main(["--config", house.conf()]) == 0
     return {name: house.rows(name) for name in TABLES}
 
@@ -36,12 +44,17 @@ def test_features_have_a_row_for_each_day_with_events_and_for_the_day_after_the_
         assert row["events_count_3d"] == len(past)
 
 
-def test_a_second_run_is_skipped_and_a_forced_one_leaves_the_same_rows(house, full):
+def test_a_first_run_with_dates_builds_all_days_and_its_rows_of_the_day_after_go_with_one_without(first, full):
+    for name in TABLES:
+        assert set(first[name]) >= set(full[name])
+        asked = [json.loads(row)["date"] for row in set(first[name]) - set(full[name])]
+        assert set(asked) == (set() if name.endswith("_days") else {"2020-01-07"})
+
+
+def test_a_second_run_is_skipped(house, full):
     before = house.versions()
     assert main(["--config", house.conf()]) == 0
     assert house.versions() == before
-    assert main(["--config", house.conf(), "--force"]) == 0
-    assert {name: house.rows(name) for name in TABLES} == full
 
 
 def test_a_run_over_one_day_makes_that_day_and_every_user_as_of_the_next_and_changes_nothing_else(house, full):
@@ -54,16 +67,6 @@ def test_a_run_over_one_day_makes_that_day_and_every_user_as_of_the_next_and_cha
     assert house.table("user_features").count() == len(set(full["user_features"]) | {_json(r) for r in scored})
 
 
-def test_a_first_run_with_dates_builds_all_days(spark, tmp_path, full):
-    house = FeatureWarehouse(spark, tmp_path)
-    house.write(EVENTS, ITEMS)
-    assert main(["--config", house.conf(), "--start", "2020-01-05", "--end", "2020-01-06"]) == 0
-    assert house.rows("user_days") == full["user_days"]
-    asked = set(house.rows("user_features")) - set(full["user_features"])
-    assert {json.loads(row)["date"] for row in asked} == {"2020-01-07"}
-    assert set(house.rows("user_features")) - asked == set(full["user_features"])
-
-
 def test_days_without_events_are_no_input(house, full, capfd):
     assert main(["--config", house.conf(), "--date", "2021-05-01"]) == 4
     assert "events: none between 2021-05-01 and 2021-05-01" in capfd.readouterr().err
@@ -71,10 +74,12 @@ def test_days_without_events_are_no_input(house, full, capfd):
 
 # Bringing tables up to date
 
-FIRST = [e for e in EVENTS if e.date <= dt.date(2020, 1, 9)]
+RARE = Event("u2", "rare", at(2, 3))  # the only event of its item, of which the catalogue changes
+FIRST = [*[e for e in EVENTS if e.date <= dt.date(2020, 1, 9)], RARE]
 LATE = Event("u1", "i3", at(3, 7), "buy", 4.5, 9, "late")
 GONE = [e for e in EVENTS if e.user_id == "early" or (e.user_id, e.date.day) == ("u3", 5)]  # the one of a user; of a day
-NOW = [e for e in EVENTS if e not in GONE] + [LATE]
+NOW = [e for e in EVENTS if e not in GONE] + [LATE, RARE]
+FIRST_ITEMS, NOW_ITEMS = ({**ITEMS, "rare": {"categories": [c]}, **new} for c, new in (("a", {}), ("c", {"new": {}})))
 FEATURES = {
     "user": [
         {"count": "events", "days": [2]},
@@ -91,7 +96,7 @@ FEATURES = {
 @pytest.fixture(scope="module")
 def growing(spark, tmp_path_factory):
     house = FeatureWarehouse(spark, tmp_path_factory.mktemp("growing"))
-    house.write(_with_ids(FIRST), ITEMS)
+    house.write(_with_ids(FIRST), FIRST_ITEMS)
     assert main(["--config", house.conf(features=FEATURES)]) == 0
     return house
 
@@ -109,25 +114,22 @@ def from_nothing(spark, tmp_path_factory):
     return build
 
 
-def test_new_days_late_events_and_deleted_ones_are_brought_in_as_by_a_full_build(growing, from_nothing):
+@pytest.fixture(scope="module")
+def whole(from_nothing):
+    return from_nothing(NOW, NOW_ITEMS)
+
+
+def test_new_days_late_events_deleted_ones_and_other_categories_are_brought_in_as_by_a_full_build(growing, whole):
     assert [e.user_id for e in GONE] == ["u3", "early"]
-    growing.write(_with_ids(NOW), ITEMS)
+    growing.write(_with_ids(NOW), NOW_ITEMS)
     assert main(["--config", growing.conf(features=FEATURES)]) == 0
-    assert {name: growing.rows(name) for name in TABLES} == from_nothing(NOW, ITEMS)
-    stale = {e.date for e in NOW if e.date > dt.date(2020, 1, 9)} | {e.date for e in [LATE, *GONE]}
+    assert {name: growing.rows(name) for name in TABLES} == whole
+    stale = {e.date for e in NOW if e.date > dt.date(2020, 1, 9)} | {e.date for e in [LATE, RARE, *GONE]}
+    assert len(stale) < len({e.date for e in NOW}) - 2
     next_days = {day + dt.timedelta(days=1) for day in stale}  # a session may go on
     written = growing.table("runs").orderBy("started_at").tail(1)[0]["counts"]
     assert written["item_days"] == len({(e.item_id, e.date) for e in NOW if e.date in stale})
     assert written["user_days"] == len({(e.user_id, e.date) for e in NOW if e.date in stale | next_days})
-
-
-def test_where_no_item_has_a_category_the_next_run_goes_on_all_the_same(spark, tmp_path):
-    house = FeatureWarehouse(spark, tmp_path)
-    features = {entity: [{"count": "events"}] for entity in ("user", "item", "category")}
-    for events in (FIRST, NOW):
-        house.write(_with_ids(events), {})
-        assert main(["--config", house.conf(features=features)]) == 0
-    assert house.rows("category_features") == []
 
 
 def test_a_run_with_dates_refuses_other_declarations_also_where_they_have_the_same_names(growing, capfd):
@@ -145,52 +147,44 @@ def test_what_is_declared_of_the_choice_of_features_and_their_drift_builds_nothi
 
 def test_events_that_are_written_again_unchanged_change_nothing(growing):
     before = {n: v for n, v in growing.versions().items() if n in TABLES}
-    growing.write(_with_ids(NOW)[::-1], ITEMS)
+    growing.write(_with_ids(NOW)[::-1], NOW_ITEMS)
     assert main(["--config", growing.conf(features=FEATURES)]) == 0
     assert {n: v for n, v in growing.versions().items() if n in TABLES} == before
 
 
-def test_where_vacuum_has_taken_what_the_last_run_read_everything_is_built_to_the_same_rows(growing):
-    before = {name: growing.rows(name) for name in TABLES}
+def test_where_vacuum_has_taken_what_the_last_run_read_everything_is_built_to_the_same_rows(growing, whole):
     old = list((growing.folder / "warehouse" / "events").glob("month=*/*.parquet"))
     assert old
-    growing.write(_with_ids(NOW)[::-1], ITEMS)
+    growing.write(_with_ids(NOW)[::-1], NOW_ITEMS)
     for file in old:  # as VACUUM does
         file.unlink()
     assert main(["--config", growing.conf(features=FEATURES)]) == 0
-    assert {name: growing.rows(name) for name in TABLES} == before
+    assert {name: growing.rows(name) for name in TABLES} == whole
 
 
-def test_a_user_whom_only_a_run_with_dates_has_seen_is_gone_with_the_events(growing):
+def test_a_run_with_dates_brings_in_what_has_changed_before_its_days_as_a_full_build_does(growing, from_nothing, whole):
+    """Nothing happens on day 10 any more, there is more on day 11, an item has no category: a run over day 12 reaches them
+    all. One of its users goes with their events."""
     conf = ["--config", growing.conf(features=FEATURES)]
-    before = {name: growing.rows(name) for name in TABLES}
-    growing.write(_with_ids([*NOW, Event("brief", "i1", at(12, 6))]), ITEMS)
+    more = [Event("u0", "i2", at(11, 23.9)), Event("u0", "i2", at(12, 0.1)), Event("brief", "i1", at(12, 6))]
+    events, items = [*[e for e in NOW if e.date.day != 10], *more], NOW_ITEMS | {"rare": {}}
+    growing.write(_with_ids(events), items)
     assert main([*conf, "--date", "2020-01-12"]) == 0
-    assert growing.table("user_features").where("user_id = 'brief'").count() == 2
-    growing.write(_with_ids(NOW), ITEMS)
+    assert {name: growing.rows(name) for name in TABLES} == from_nothing(events, items)
+    growing.write(_with_ids(NOW), NOW_ITEMS)
     assert main(conf) == 0
-    assert {name: growing.rows(name) for name in TABLES} == before
+    assert {name: growing.rows(name) for name in TABLES} == whole
 
 
-def test_other_categories_of_an_item_reach_the_days_of_its_events(growing, from_nothing):
-    items = ITEMS | {"i2": {"categories": ["c"]}, "new": {}}
-    growing.write(_with_ids(NOW), items)
-    assert main(["--config", growing.conf(features=FEATURES)]) == 0
-    assert {name: growing.rows(name) for name in TABLES} == from_nothing(NOW, items)
-
-
-def test_a_run_with_dates_brings_in_what_has_changed_before_its_days_as_a_full_build_does(growing, from_nothing):
-    """Nothing happens on day 10 any more, there is more on day 11, i2 has no category: a run over day 12 reaches them all."""
-    events = [*[e for e in NOW if e.date.day != 10], Event("u0", "i2", at(11, 23.9)), Event("u0", "i2", at(12, 0.1))]
-    growing.write(_with_ids(events), ITEMS)
-    assert main(["--config", growing.conf(features=FEATURES), "--date", "2020-01-12"]) == 0
-    assert {name: growing.rows(name) for name in TABLES} == from_nothing(events, ITEMS)
-
-
-def test_other_declarations_build_everything_anew(growing):
-    features = FEATURES | {"user": [{"max": "value", "days": [3]}], "category": []}
-    assert main(["--config", growing.conf(features=features)]) == 0
+def test_other_declarations_build_everything_anew_and_without_any_category_the_next_run_goes_on(growing):
+    features = FEATURES | {"user": [{"max": "value", "days": [3]}], "category": [{"count": "events"}]}
+    for events in (FIRST, NOW):
+        growing.write(_with_ids(events), {})
+        assert main(["--config", growing.conf(features=features)]) == 0
     assert growing.table("user_days").columns == ["user_id", "date", "month", "events", "value_max"]
+    assert growing.rows("category_features") == []
+    days = {(e.user_id, str(e.date)) for e in NOW}
+    assert {(row["user_id"], row["date"]) for row in map(json.loads, growing.rows("user_days"))} == days
 
 
 def _with_ids(events):

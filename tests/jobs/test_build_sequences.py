@@ -5,11 +5,10 @@ import pytest
 from features.profiling.tables import FEATURE_SELECTION
 from features.schema import conform
 from features.tables import SEQUENCES
-from jobs import build_features
 from jobs.build_sequences import main
-from jobs.runtime.warehouse import Warehouse
+from tests.delta_rows import write_rows
 from tests.features.rows import Event, at, random_events
-from tests.jobs.feature_warehouse import FeatureWarehouse
+from tests.jobs.feature_warehouse import COUNTS, FeatureWarehouse
 
 EVENTS = random_events(seed=7, users=4, items=5, events=50, days=9)
 ITEMS = {"i0": {"categories": ["a", "b"]}, "i1": {"categories": ["b"]}, "never": {}}
@@ -21,14 +20,18 @@ def featured(spark, tmp_path_factory):
     """What build_sequences reads; tests that change it take a copy."""
     house = FeatureWarehouse(spark, tmp_path_factory.mktemp("features"))
     house.write(EVENTS, ITEMS)
-    assert build_features.main(["--config", house.conf()]) == 0
+    house.write_counts(EVENTS)
     return house
+
+
+def run(house, **sections):
+    return main(["--config", house.conf(features=COUNTS, **sections)])
 
 
 @pytest.fixture(scope="module")
 def house(featured, tmp_path_factory):
     house = featured.copy(tmp_path_factory.mktemp("sequences"))
-    assert main(["--config", house.conf()]) == 0
+    assert run(house) == 0
     return house
 
 
@@ -64,14 +67,14 @@ def test_implicit_values_are_neither_read_nor_learned(house):
 
 def test_a_second_run_is_skipped(house):  # a forced one: tests/jobs/test_build_content.py, with tables of every kind
     before = house.versions()
-    assert main(["--config", house.conf()]) == 0
+    assert run(house) == 0
     assert house.versions() == before
 
 
 def test_features_that_are_older_than_the_events_are_refused(featured, tmp_path, capfd):
     house = featured.copy(tmp_path)
     house.write([*EVENTS, Event("u0", "i1", at(30))], ITEMS)
-    assert main(["--config", house.conf()]) == 3
+    assert run(house) == 3
     assert "user_features: 1 events have no row of their user and day. Run build_features" in capfd.readouterr().err
 
 
@@ -80,8 +83,8 @@ def test_new_events_append_to_the_vocabularies_and_change_no_index(house):
     assert before["item_vocabulary"]["never",] == max(before["item_vocabulary"].values())
     new = [Event("aa", "0-item", at(1, n), "rate", tie_order=0) for n in range(3)]
     house.write([*EVENTS, *new], ITEMS | {"0-item": {"categories": ["0"]}})
-    assert build_features.main(["--config", house.conf()]) == 0
-    assert main(["--config", house.conf()]) == 0
+    house.write_counts([*EVENTS, *new])
+    assert run(house) == 0
     added = {"item_vocabulary": ("0-item",), "user_vocabulary": ("aa",), "label_vocabulary": ("categories", "0")}
     for name in VOCABULARIES:
         after = _vocabulary(house, name)
@@ -92,7 +95,7 @@ def test_new_events_append_to_the_vocabularies_and_change_no_index(house):
 def test_explicit_values_are_scaled_and_learned_and_those_of_items_are_of_the_training_period(house):
     events = {"path": "none", "value": "explicit"}
     columns = {"user_id": "u", "item_id": "i", "event_time": "t", "value": "v"}
-    assert main(["--config", house.conf(source={"events": events | {"columns": columns}})]) == 0
+    assert run(house, source={"events": events | {"columns": columns}}) == 0
     assert house.table("statistics").where("owner = 'sequences' and column = 'value'").count() == 2
     assert any(any(r["target_value_weights"]) for r in house.table("sequences").collect())
     pairs, indices = set(), _vocabulary(house, "item_vocabulary")
@@ -104,13 +107,12 @@ def test_explicit_values_are_scaled_and_learned_and_those_of_items_are_of_the_tr
     assert found == {item: (indices[item,], count) for item, count in values.items()}
 
 
-def test_a_feature_that_was_left_out_is_in_no_tensor_and_no_statistic(spark, featured, tmp_path):
+def test_a_feature_that_was_left_out_is_in_no_tensor_and_no_statistic(featured, tmp_path):
     house = featured.copy(tmp_path)
-    left_out = ("user_features", "events_recency_5d", False, "two different values", 0.0, 2, 0.0, 0)
-    Warehouse(spark, f"{tmp_path}/warehouse").write(
-        FEATURE_SELECTION, spark.createDataFrame([left_out], FEATURE_SELECTION.schema)
-    )
-    assert main(["--config", house.conf()]) == 0
+    left_out = ("user_features", "events_count_5d", False, "two different values", 0.0, 2, 0.0, 0)
+    row = dict(zip((c.name for c in FEATURE_SELECTION.columns), left_out, strict=True))
+    write_rows(f"{tmp_path}/warehouse/feature_selection", FEATURE_SELECTION, [row])
+    assert run(house) == 0
     fitted = house.table("statistics").where("owner = 'user_features'").select("column").distinct().collect()
     assert [row["column"] for row in fitted] == ["events_count_3d"]
     assert all(len(row["user_features"]) == row["length"] for row in house.table("sequences").collect())

@@ -12,10 +12,8 @@ from typing import Any
 
 import deltalake
 import numpy as np
-import pyarrow as pa
 import yaml
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.pandas.types import to_arrow_schema
 
 from features.tables import all_tables
 from jobs.runtime.config import Scenario, load
@@ -25,6 +23,7 @@ from models.network.transformer import Recommender
 from models.scoring.export import export_model
 from models.signals.item_values import ItemValues
 from models.signals.transitions import LAST, Transitions
+from tests.delta_rows import write_rows
 
 DAY0 = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
 MAX_LENGTH, CATEGORIES = 4, 2
@@ -52,12 +51,7 @@ class Tiny:
         return deltalake.DeltaTable(self.path(name)).version()
 
     def write(self, name: str, rows: Sequence[dict[str, Any]], mode: str = "overwrite") -> None:
-        """Writes a table of ours in milliseconds, where Spark would take seconds."""
-        table = all_tables(self.scenario.features)[name]
-        schema = to_arrow_schema(table.schema)
-        schema = pa.schema([field.with_nullable(True) for field in schema])
-        columns = pa.Table.from_pylist([{c.name: row[c.name] for c in table.columns} for row in rows], schema)
-        deltalake.write_deltalake(self.path(name), columns, mode=mode, partition_by=list(table.partitions) or None)
+        write_rows(self.path(name), all_tables(self.scenario.features)[name], rows, mode)
 
 
 def event(user: str, item: str, day: int, order: int = 0, **other: Any) -> dict[str, Any]:
