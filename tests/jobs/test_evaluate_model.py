@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,10 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from features.errors import ContractError
+from features.sequences.config import Split
 from jobs import evaluate_model
 from jobs.evaluation import judging
 from jobs.evaluation.judging import OURS, POPULARITY
-from jobs.runtime.config import load
 from models.inputs import FIRST, HISTORY, UNKNOWN
 from models.network.transformer import Recommender
 from tests.contents import contents, differences
@@ -30,7 +31,7 @@ ITEMS = [f"i{n}" for n in range(8)]
 WALKS = {
     "u1": ["i0", "i1", "i2", "i3", "i4", "i5", "i6", "i7"],  # longer than the model looks back
     "u2": ["i1", "i0", "i1", "i0"],  # comes back to what is seen
-    "u3": ["i2", "i1", "i6", "gone"],  # the vocabulary does not know the last one
+    "u3": ["i2", "i1", "i6", "gone"],  # the model does not know the last one
     "u4": ["i3", "i3", "i5"],
     "short": ["i1", "i2"],  # has no row in valid or test
 }
@@ -54,7 +55,9 @@ def tiny(made: tuple[Tiny, Recommender], tmp_path: Path) -> Tiny:
 
 @pytest.fixture(scope="module")
 def evaluated(made: tuple[Tiny, Recommender], tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    """An item of the vocabulary has no content yet: it is as one that the vocabulary does not know."""
     copy = tw.copy(made[0], tmp_path_factory.mktemp("evaluated"))
+    tw.write_indices(copy, [*ITEMS, "gone"])
     assert evaluate_model.main(["--config", copy.conf]) == 0
     return copy
 
@@ -195,13 +198,6 @@ def test_a_model_that_is_judged_again_has_the_same_metrics_and_report(evaluated:
     assert _report(evaluated) == report
 
 
-def test_an_item_of_the_vocabulary_without_content_yet_is_as_one_that_it_does_not_know(tiny: Tiny, evaluated: Tiny) -> None:
-    tw.write_indices(tiny, [*ITEMS, "gone"])
-    assert evaluate_model.main(["--config", tiny.conf]) == 0
-    found, expected = (contents(tiny.spark, of.path(""), ["metrics"]) for of in (tiny, evaluated))
-    assert differences(found, expected) == []
-
-
 def _report(tiny: Tiny) -> str:
     return Path(tiny.path("_reports/m1/report.html")).read_text(encoding="utf-8")
 
@@ -253,49 +249,48 @@ def test_sequences_of_other_events_are_refused(tiny: Tiny, capsys: pytest.Captur
     assert not Path(tiny.path("metrics")).exists()
 
 
-def _split_by_days(valid_from: str, test_from: str) -> list[str]:
-    return ["--set", f"sequences.split={{by: global_time, valid_from: {valid_from}, test_from: {test_from}}}"]
-
-
-def _with_config(tiny: Tiny, *arguments: str) -> None:
-    """As if the model had been trained with these overrides."""
-    config = json.dumps(load(tiny.conf, arguments[1::2]).dump("sequences"))
-    tiny.write("models", [row.asDict(recursive=True) | {"config": config} for row in tiny.table("models").collect()])
+def _split_by_days(valid_from: str, test_from: str) -> dict[str, str]:
+    return {"by": "global_time", "valid_from": valid_from, "test_from": test_from}
 
 
 @pytest.mark.parametrize(
     ("then", "now"),
     [
-        ([], _split_by_days("2026-03-03", "2026-03-05")),
-        (_split_by_days("2026-03-03", "2026-03-05"), []),
+        ({}, _split_by_days("2026-03-03", "2026-03-05")),
+        (_split_by_days("2026-03-03", "2026-03-05"), {}),
         (_split_by_days("2026-03-03", "2026-03-05"), _split_by_days("2026-03-02", "2026-03-05")),
         (_split_by_days("2026-03-03", "2026-03-06"), _split_by_days("2026-03-03", "2026-03-05")),
     ],
 )
-def test_a_model_is_not_judged_by_what_another_split_let_it_learn(
-    tiny: Tiny, capsys: pytest.CaptureFixture[str], then: list[str], now: list[str]
-) -> None:
-    _with_config(tiny, *then)
-    assert evaluate_model.main(["--config", tiny.conf, *now]) == 3
-    value = capsys.readouterr().err
-    assert "models: m1 must not be judged by what it has learned from. It was trained with sequences.split=" in value
-    assert not Path(tiny.path("metrics")).exists()
+def test_a_model_is_not_judged_by_what_another_split_let_it_learn(then: dict[str, str], now: dict[str, str]) -> None:
+    sequences = SimpleNamespace(split=Split.model_validate(now))
+    run = SimpleNamespace(config=SimpleNamespace(sequences=sequences))
+    trained = SimpleNamespace(row={"config": json.dumps({"sequences": {"split": then}})}, model_id="m1")
+    told = r"models: m1 must not be judged by what it has learned from\. It was trained with sequences\.split="
+    with pytest.raises(ContractError, match=told):
+        evaluate_model._check_split(run, trained)  # type: ignore[arg-type]
+
+
+def _trained_with(tiny: Tiny, **sequences: Any) -> None:
+    """As if the model had been trained with these settings of `sequences`."""
+    config = json.dumps({"sequences": {"event_types": None, **sequences}})
+    tiny.write("models", [row.asDict(recursive=True) | {"config": config} for row in tiny.table("models").collect()])
 
 
 def test_sequences_that_were_built_again_are_told_where_the_model_saw_others(
     tiny: Tiny, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _with_config(tiny, *_split_by_days("2026-03-03", "2026-03-05"))
+    _trained_with(tiny, split=_split_by_days("2026-03-03", "2026-03-05"))
     tiny.write("sequences", [])  # version 1
-    later = _split_by_days("2026-03-04", "2026-03-05")  # what is held back now was held back then, too
-    assert evaluate_model.main(["--config", tiny.conf, *later]) == 4  # as nothing is
+    later = json.dumps(_split_by_days("2026-03-04", "2026-03-05"))  # what is held back now was held back then, too
+    assert evaluate_model.main(["--config", tiny.conf, "--set", f"sequences.split={later}"]) == 4  # as nothing is
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
     (line,) = [line for line in lines if line["step"] == "sequences_built_again"]
     assert (line["trained_on"], line["judged_by"]) == (0, 1)
 
 
 def test_a_model_of_other_types_of_events_is_not_judged(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
-    _with_config(tiny, "--set", "sequences.event_types=[view, buy]")
+    _trained_with(tiny, event_types=["view", "buy"], split={})
     assert evaluate_model.main(["--config", tiny.conf]) == 3
     assert "m1 was trained with sequences.event_types=['view', 'buy'], the scenario has None." in capsys.readouterr().err
 

@@ -1,7 +1,6 @@
 import datetime
 import json
 import os
-import shutil
 import signal
 import threading
 import time
@@ -23,6 +22,7 @@ from jobs.runtime.warehouse import Warehouse
 from models.scoring.exported import Exported
 from models.training.launch import Ended
 from models.training.spec import TrainingResult
+from tests.delta_rows import write_rows
 from tests.models.tables import ITEMS, item_content, item_transitions, item_values, sequence_rows
 
 TIME = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
@@ -53,9 +53,7 @@ class Scenario:
         return self.root / "warehouse" / name
 
     def write(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-        frame = self.spark.createDataFrame([tuple(row[c.name] for c in table.columns) for row in rows], table.schema)
-        writer = frame.coalesce(1).write.format("delta").mode("overwrite")
-        writer.partitionBy(*table.partitions).save(str(self.path(table.name)))
+        write_rows(self.path(table.name), table, rows)
 
     def write_sequences(self, rows: Sequence[dict[str, Any]]) -> None:
         events = {"user_id": "u", "user_index": 1, "events": 2, "last_time": TIME, "target_time": TIME}
@@ -110,7 +108,18 @@ def kill_a_worker_once_there_is_a_checkpoint(folder: Path) -> None:
     os.kill(max(worker_processes(folder)), signal.SIGKILL)
 
 
-def test_a_killed_worker_ends_the_job_with_10_and_the_same_command_trains_on(spark, tmp_path, capfd):
+@pytest.fixture
+def idle(monkeypatch):
+    """No worker is started from now on: training ends at once, and well."""
+
+    def begin() -> None:
+        result = TrainingResult(steps=1, rows=3, device="an abacus", metrics={})
+        monkeypatch.setattr("jobs.training.workers.run_workers", lambda *_: [Ended(0, "", result)])
+
+    return begin
+
+
+def test_a_killed_worker_ends_the_job_with_10_and_the_same_command_trains_on(spark, tmp_path, capfd, idle):
     rows = [*sequence_rows(40, 4), *sequence_rows(50, 8), *sequence_rows(9, 8, split="valid")]
     scenario = Scenario(spark, tmp_path).with_tables(rows)
     killer = threading.Thread(target=kill_a_worker_once_there_is_a_checkpoint, args=(scenario.path(""),), daemon=True)
@@ -133,36 +142,34 @@ def test_a_killed_worker_ends_the_job_with_10_and_the_same_command_trains_on(spa
     assert (card["model_id"], card["steps"]) == (model["model_id"], model["steps"])
 
     assert scenario.train() == 0  # up to date
-    # Finished: nothing is trained, and the same row stays; the lanes decide which model it is, not the workers.
+    idle()
+    # Finished: the same row stays; the lanes decide which model it is, not the workers.
     assert scenario.train("--force", "--set", "training.workers=1", "--set", "training.lanes=2") == 0
     assert scenario.models() == [model]
 
 
-@pytest.fixture(scope="module")
-def trained(spark, tmp_path_factory):
-    rows = [*sequence_rows(30, 4), *sequence_rows(9, 8, split="valid")]
-    scenario = Scenario(spark, tmp_path_factory.mktemp("trained") / "before", workers=1, epochs=2).with_tables(rows)
-    assert scenario.train() == 0
-    return scenario
+def test_going_back_to_an_earlier_configuration_makes_its_model_the_newest_again(spark, tmp_path, idle):
+    idle()
+    scenario = Scenario(spark, tmp_path).with_tables(sequence_rows(3, 4))
 
+    def newest(*settings: str) -> str:
+        assert scenario.train(*settings) == 0
+        return max(scenario.models(), key=lambda row: row["created_at"])["model_id"]
 
-def test_going_back_to_an_earlier_configuration_makes_its_model_the_newest_again(trained):
-    def newest() -> str:
-        return max(trained.models(), key=lambda row: row["created_at"])["model_id"]
-
-    first = newest()
-    assert trained.train("--set", "training.seed=1", "--set", "training.epochs=1") == 0
-    assert newest() != first
-    assert trained.train() == 0
+    first, other = newest(), newest("--set", "training.seed=1")
+    assert other != first
     assert newest() == first
-    assert len(trained.models()) == 2
+    assert len(scenario.models()) == 2
 
 
-def test_a_model_is_trained_again_to_the_same_weights_from_what_its_row_pins(spark, tmp_path, trained, capfd):
-    model = max(trained.models(), key=lambda row: row["created_at"])
+def test_a_model_is_trained_again_to_the_same_weights_from_what_its_row_pins(spark, tmp_path, capfd):
+    rows = [*sequence_rows(30, 4), *sequence_rows(9, 8, split="valid")]
+    trained = Scenario(spark, tmp_path / "before", workers=1, epochs=2).with_tables(rows)
+    assert trained.train() == 0
+    (model,) = trained.models()
     assert model["packages"]["threads"] == str(len(os.sched_getaffinity(0)))
     # A replay must not need the name that the warehouse had.
-    shutil.copytree(trained.root, tmp_path / "after")
+    trained.root.rename(tmp_path / "after")
     scenario = Scenario(spark, tmp_path / "after", workers=1, epochs=2)
     models = scenario.models()
     pinned = list(scenario.path("sequences").rglob("*.parquet"))
@@ -193,10 +200,9 @@ def test_a_model_is_trained_again_to_the_same_weights_from_what_its_row_pins(spa
 
 
 def test_in_a_warehouse_that_has_another_name_since_nothing_is_trained_and_a_forced_run_names_the_path_of_today(
-    spark, tmp_path, monkeypatch
+    spark, tmp_path, idle
 ):
-    result = TrainingResult(steps=1, rows=3, device="an abacus", metrics={})
-    monkeypatch.setattr("jobs.training.workers.run_workers", lambda *_: [Ended(0, "", result)])
+    idle()
     before = Scenario(spark, tmp_path / "before").with_tables(sequence_rows(3, 4))
     assert before.train() == 0
     (model,) = before.models()
