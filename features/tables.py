@@ -450,12 +450,12 @@ RUNS = Table(
         Column("job", "string", "job"),
         Column("started_at", "timestamp", "start, UTC"),
         Column("seconds", "double", "duration"),
-        Column("arguments", "string", "dates and other arguments, as JSON"),
+        Column("arguments", "string", "dates, overrides and other arguments, as JSON"),
         Column("config_hash", "string", "hash of the whole configuration"),
         Column(
             "fingerprint",
             "string",
-            "hash of configuration, code, arguments, raw files and input versions: same means same result; empty: the run ended before it knew",
+            "hash of configuration, code, dates, raw files and input versions: same means same result; empty: the run ended before it knew",
         ),
         Column(
             "recipe",

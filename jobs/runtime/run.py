@@ -43,11 +43,12 @@ class Run:
         self.warehouse = Warehouse(spark, config.warehouse, config.catalog)
         self.versions: dict[str, int] = {}
         self.raw: list[tuple[str, int, int]] = []
+        self._decisive = {"start": given.start, "end": given.end, **given.options}
         self.row = ledger.RunRow(
             run_id=given.run_id,
             job=job.name,
             started_at=datetime.datetime.now(datetime.UTC),
-            arguments=json.dumps({"start": given.start, "end": given.end, **given.options}, default=str),
+            arguments=json.dumps({**self._decisive, "set": given.overrides, "force": given.force}, default=str),
             config_hash=config.hash(),
         )
 
@@ -64,7 +65,7 @@ class Run:
             check_java(self.spark, self.config)
             self.raw = self._raw_files()
         self.row.recipe = self.recipe_of(self.job)
-        self.row.fingerprint = digest([self.row.recipe, self.row.arguments, self.versions, self.raw])
+        self.row.fingerprint = digest([self.row.recipe, self._decisive, self.versions, self.raw])
 
     def recipe_of(self, job: Job) -> str:
         """What a job makes its tables by under this configuration, as the ledger has it."""

@@ -52,7 +52,7 @@ def runs(warehouse: Warehouse) -> list[dict[str, object]]:
 
 
 def test_a_run_leaves_its_rows_its_versions_and_its_counts_in_the_ledger(call: Call, warehouse: Warehouse) -> None:
-    assert call("--run-id", "r1") == 0
+    assert call("--run-id", "r1", "--set", "model.dim=32", "--force") == 0
     (row,) = runs(warehouse)
     assert (row["run_id"], row["exit_code"], row["rows_in"], row["counts"]) == ("r1", 0, 2, {"copied": 2})
     assert row["inputs"] == {"item_vocabulary": warehouse.version("item_vocabulary")}
