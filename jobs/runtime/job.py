@@ -64,13 +64,14 @@ class Job:
             return failed(log, error)
         try:
             run.warehouse.check_catalog((*self.writes, RUNS.name))
+            if not given.dry_run:
+                run.warehouse.check_writable()
             run.pin()
             if given.dry_run:
                 print(run.plan())
                 if self.inspect is not None:
                     self.inspect(run)
                 return 0
-            run.warehouse.check_writable()
             if not (given.force or given.options) and run.is_up_to_date():
                 log.write("up_to_date", outputs=run.row.outputs)
                 return 0

@@ -239,7 +239,12 @@ class Run:
         row.seconds = round((datetime.datetime.now(datetime.UTC) - row.started_at).total_seconds(), 3)
         if error is not None:
             row.exit_code, row.error = failed(self.logger, error), str(error)
-        ledger.record(self.warehouse, row)
+        try:
+            ledger.record(self.warehouse, row)
+        except Exception as lost:
+            if error is None:
+                raise
+            self.log("not_recorded", error=str(lost))  # the run's own error tells what to do
         self.log("end", seconds=row.seconds, exit_code=row.exit_code, outputs=row.outputs, counts=row.counts)
         return row.exit_code
 

@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from jobs.runtime.errors import ConfigError
@@ -64,7 +65,8 @@ def build_session(name: str, master: str | None = None, settings: dict[str, str]
     """The session that is there, or a new one with Delta and UTC.
 
     Raises:
-        ConfigError: no Java, a Python that is too new or too old, or no Delta on the classpath.
+        ConfigError: no Java or one that Spark does not run on, a Python that is too new or too old, no Delta on the classpath
+            or none that can be fetched.
     """
     check_machine()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # executors would run the PATH's python3
@@ -76,7 +78,15 @@ def build_session(name: str, master: str | None = None, settings: dict[str, str]
     builder = builder.config("spark.ui.showConsoleProgress", str(sys.stderr.isatty()).lower())
     for key, value in {**_SETTINGS, **(settings or {})}.items():
         builder = builder.config(key, value)
-    spark: SparkSession = builder.getOrCreate()
+    try:
+        spark: SparkSession = builder.getOrCreate()
+    except PySparkRuntimeError as error:
+        if error.getCondition() != "JAVA_GATEWAY_EXITED":
+            raise
+        raise ConfigError(
+            "Spark must start, and its JVM has ended; what it said stands above. It needs Java 17 or 21 (JAVA_HOME names one) "
+            f"and {DELTA_PACKAGE}, which it fetches from Maven Central once: scripts/setup sees to both."
+        ) from error
     _check_delta(spark)
     _set_defaults(spark)
     return spark

@@ -202,6 +202,34 @@ def test_a_missing_raw_file_ends_the_run_with_4_and_is_in_the_ledger(warehouse: 
     (row,) = runs(warehouse)
     assert (row["exit_code"], "no.csv: there must be at least one file" in str(row["error"])) == (4, True)
 
+def test_a_warehouse_that_cannot_be_written_ends_with_2_also_where_there_is_no_input(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "w").touch()
+    config = tmp_path / "scenario.yaml"
+    config.write_text(
+        f"warehouse: {tmp_path}/w\nsource: {{events: {{path: {tmp_path}/no.csv, "
+        "columns: {user_id: u, item_id: i, event_time: t}}}"
+    )
+    assert Job("read_raw", copy_items, reads_raw_files=True).main(["--config", str(config)]) == 2
+    assert "warehouse: must be a folder that can be written" in capsys.readouterr().err
+
+
+def test_a_run_that_fails_and_cannot_be_recorded_ends_with_its_own_code(
+    call: Call, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(run: Run) -> None:
+        raise ContractError("rows lost")
+
+    def lost(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr("jobs.runtime.ledger.record", lost)
+    assert call(build=fail) == 3
+    assert '"step": "not_recorded", "error": "the disk is full"' in capsys.readouterr().err
+    assert call() == 1  # it did what it should, but nobody can tell that it did
+
+
 
 def test_a_warehouse_on_an_unknown_file_system_ends_with_2(
     spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyspark import SparkConf
+from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from jobs.runtime import session
@@ -36,6 +37,15 @@ def test_a_python_that_is_too_new_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(session.sys, "version", "3.13.1 (main)")
     with pytest.raises(ConfigError, match=r"Python must be 3.11 or 3.12, .*Received 3.13.1\."):
         session.check_machine()
+
+
+def test_where_the_jvm_ends_at_once_as_an_old_one_does_it_says_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(self: SparkSession.Builder) -> SparkSession:
+        raise PySparkRuntimeError(errorClass="JAVA_GATEWAY_EXITED", messageParameters={})
+
+    monkeypatch.setattr(SparkSession.Builder, "getOrCreate", end)
+    with pytest.raises(ConfigError, match=r"It needs Java 17 or 21 .* and io.delta:delta-spark"):
+        session.build_session("none")
 
 
 PARTS = "spark.sql.adaptive.coalescePartitions.initialPartitionNum"
