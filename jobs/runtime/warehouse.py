@@ -15,6 +15,7 @@ from typing import Any
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from features.errors import ContractError, NoInputError
 from features.schema import Table, conform
@@ -133,9 +134,11 @@ class Warehouse:
         if where is not None:
             self._check_columns(table)
             writer = writer.option("replaceWhere", where)
-        elif self._has_other_columns(table):
+        elif (there := self._same_columns(table)) is None:
             # In one commit; but columns that are never null are then no longer declared so, as a DataFrame cannot say it.
             writer = writer.option("overwriteSchema", "true")
+        else:
+            self._describe(table, there)
         before = self.version(table.name)
         for attempt in range(1, _ATTEMPTS + 1):
             try:
@@ -211,7 +214,8 @@ class Warehouse:
             time.sleep(0.1)
         return False
 
-    def _check_columns(self, table: Table) -> None:
+    def _check_columns(self, table: Table) -> StructType:
+        """Their schema as it is there."""
         found = self.spark.read.format("delta").load(self.path(table.name))
         conform(found, table)
         more = set(found.columns) - {c.name for c in table.columns}
@@ -220,13 +224,30 @@ class Warehouse:
                 f"{table.name}: has columns that the configuration does not: {sorted(more)}. "
                 "Run the job once without dates, which replaces the table."
             )
+        return found.schema
 
-    def _has_other_columns(self, table: Table) -> bool:
+    def _same_columns(self, table: Table) -> StructType | None:
+        """Their schema as it is there; None: there are others."""
         try:
-            self._check_columns(table)
+            return self._check_columns(table)
         except ContractError:
-            return True
-        return False
+            return None
+
+    def _describe(self, table: Table, there: StructType) -> None:
+        """Gives columns their comments of today, in a commit of its own: a write leaves those that it finds."""
+        changed = [c for c in table.columns if there[c.name].metadata.get("comment") != c.comment]
+        if not changed:
+            return
+        jvm, array = self.spark._jvm, self.spark.sparkContext._gateway.new_array  # type: ignore[union-attr]
+        catalogs, text = jvm.org.apache.spark.sql.connector.catalog, jvm.java.lang.String  # type: ignore[union-attr]
+        changes, namespace = array(catalogs.TableChange, len(changed)), array(text, 1)
+        for i, column in enumerate(changed):
+            name = array(text, 1)
+            name[0] = column.name
+            changes[i] = catalogs.TableChange.updateColumnComment(name, column.comment)
+        namespace[0] = "delta"  # of tables by their path
+        catalog = self.spark._jsparkSession.sessionState().catalogManager().catalog("spark_catalog")
+        catalog.alterTable(catalogs.Identifier.of(namespace, self.path(table.name)), changes)
 
     def _written(self, name: str, before: int | None, token: str) -> Written | None:
         """The commit since version `before` that carries our token; None: there is none."""

@@ -144,6 +144,19 @@ def test_the_table_carries_the_comments_and_refuses_nulls(warehouse: Warehouse) 
         warehouse.write(DAYS, empty_number, between("date", FIRST, FIRST))
 
 
+def test_a_whole_write_brings_the_comments_of_today_and_leaves_the_columns_as_they_are(warehouse: Warehouse) -> None:
+    warehouse.write(DAYS, days(warehouse, {FIRST: 1}))
+    before = warehouse.spark.read.format("delta").load(warehouse.path("days")).schema
+    number = Column("number", "bigint", "how many of 'them'; `quoted`")
+    today = dataclasses.replace(DAYS, columns=(DAYS.columns[0], number, DAYS.columns[2]))
+    written = warehouse.write(today, days(warehouse, {SECOND: 2}))
+    assert (written.rows, written.version) == (1, warehouse.version("days"))
+    after = warehouse.spark.read.format("delta").load(warehouse.path("days")).schema
+    assert {f.name: f.metadata["comment"] for f in after} == {c.name: c.comment for c in today.columns}
+    assert [(f.name, f.dataType, f.nullable) for f in after] == [(f.name, f.dataType, f.nullable) for f in before]
+    assert warehouse.write(today, days(warehouse, {SECOND: 2})).version == written.version + 1  # nothing but the rows
+
+
 def test_files_tell_the_ranges_of_keys_and_times_alone(warehouse: Warehouse) -> None:
     """The stream orders files by example_id; numbers of a wide table would cost more to tell than to write."""
     assert SEQUENCES.skipping == ("example_id", "last_time", "target_time")
