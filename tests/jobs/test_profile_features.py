@@ -1,5 +1,10 @@
+import math
+from collections import Counter
+
+import numpy as np
 import pytest
 
+from features.profiling.divergence import information_by_chance, mutual_information
 from jobs import build_features
 from jobs.profile_features import main
 from tests.features.rows import Event, at, random_events
@@ -42,8 +47,10 @@ def test_a_run_describes_every_feature_and_leaves_out_what_the_rule_leaves_out(h
     chosen = {r["feature"]: r for r in rows if r["table"] == "user_features"}
     assert {name: r["reason"] for name, r in chosen.items() if not r["kept"]} == {
         "year_mean_3d": "1.000 of it are null",
-        **_of_the_pair(chosen),
+        **_of_the_pair(),
     }
+    found = {name: chosen[name]["information"] for name in PAIR}
+    assert found == pytest.approx({name: _information(values) for name, values in PAIR.items()}, abs=1e-9)
 
 
 def test_statistics_are_of_days_with_events_and_not_of_the_rows_of_every_key_after_the_run(house):
@@ -54,11 +61,31 @@ def test_statistics_are_of_days_with_events_and_not_of_the_rows_of_every_key_aft
     assert {r["month"]: r["number"] for r in found} == {"2020-01": len(in_january), "2020-02": len({e.date for e in NEW})}
 
 
-def _of_the_pair(chosen):
+PAIR = {"events_count_3d": len, "value_sum_3d": lambda past: sum(e.value or 0.0 for e in past)}
+
+
+def _of_the_pair():
     """More events have a larger sum of values: one of the two features is left out, the one that tells less."""
-    pair = ("events_count_3d", "value_sum_3d")
-    worse, better = sorted(pair, key=lambda name: chosen[name]["information"])
+    worse, better = sorted(PAIR, key=lambda name: _information(PAIR[name]))
     return {worse: f"correlated with {better}"}
+
+
+def _information(value):
+    """What the value of the past three days tells of the number of training events, over the users' days with any of them."""
+    events = sorted([*OLD, *NEW], key=lambda e: (e.event_time, e.tie_order))
+    by_user = {user: [e for e in events if e.user_id == user] for user in {e.user_id for e in events}}
+    labels = {day: n for past in by_user.values() for day, n in Counter((e.user_id, e.date) for e in past[:-2]).items()}
+    values = [value([e for e in by_user[user] if 1 <= (day - e.date).days <= 3]) for user, day in labels]
+    pairs = Counter(zip(_deciles(values), _deciles(list(labels.values())), strict=True))
+    one, other = (sorted({pair[side] for pair in pairs}) for side in (0, 1))
+    counts = np.array([[pairs[a, b] for b in other] for a in one])
+    return max(0.0, mutual_information(counts) - information_by_chance(counts))
+
+
+def _deciles(values):
+    """The bin of each: how many deciles lie below it, and whether it is several of them, which is a bin of its own."""
+    deciles = [sorted(values)[math.ceil(len(values) * tenth / 10) - 1] for tenth in range(1, 10)]
+    return [(sum(decile < x for decile in deciles), deciles.count(x) > 1) for x in values]
 
 
 def test_a_second_run_is_skipped_and_a_forced_one_leaves_the_same_rows(house):
