@@ -36,8 +36,8 @@ from features.signals.item_values import item_values
 from features.signals.neighbours import item_neighbours
 from features.signals.transitions import item_transitions
 from features.trailing.tables import logarithmic_features, model_features, zero_features
-from jobs.runtime import contents
-from jobs.runtime.contents import Content
+from jobs.modelling import contents
+from jobs.modelling.contents import Content
 from jobs.runtime.job import Job
 from jobs.runtime.run import Run
 

@@ -46,11 +46,11 @@ from jobs.evaluation.judging import (
 )
 from jobs.evaluation.report import render
 from jobs.evaluation.report_data import collect
+from jobs.modelling.shipping import ship
+from jobs.modelling.trained import Catalogue, Trained, as_trained, catalogue, likeness, listed_items, newest_model
 from jobs.runtime.files import write_text
 from jobs.runtime.job import Job
 from jobs.runtime.run import Run
-from jobs.runtime.shipping import ship
-from jobs.runtime.trained import Catalogue, Trained, as_trained, catalogue, likeness, listed_items, newest_model
 from jobs.runtime.warehouse import equals
 from models.evaluation import estimate_of, headline_cutoff
 from models.inputs import FIRST

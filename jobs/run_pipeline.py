@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from pyspark.sql import SparkSession
 
 from jobs import build_features, build_sequences, clean_events, evaluate_model, profile_features, score_users, train_model
+from jobs.pages.summary import print_summary
 from jobs.runtime.arguments import Arguments
 from jobs.runtime.command import run_command
 from jobs.runtime.config import Scenario
 from jobs.runtime.errors import TRANSIENT
-from jobs.runtime.summary import print_summary
 
 STEPS = (
     clean_events.JOB,

@@ -37,11 +37,8 @@ from features.sequences.vocabularies import FIRST, Vocabularies
 from features.signals.fallbacks import fallback_chains, with_fallbacks, without_candidates
 from features.signals.popularity import keep_before, popular, popular_in_segment
 from features.trailing.tables import model_features, zero_features
-from jobs.runtime.days import DAY
-from jobs.runtime.job import Job
-from jobs.runtime.run import Run
-from jobs.runtime.shipping import ship, shipped, shipped_likeness
-from jobs.runtime.trained import (
+from jobs.modelling.shipping import ship, shipped, shipped_likeness
+from jobs.modelling.trained import (
     Catalogue,
     Trained,
     as_trained,
@@ -51,6 +48,9 @@ from jobs.runtime.trained import (
     newest_model,
     users_content,
 )
+from jobs.runtime.days import DAY
+from jobs.runtime.job import Job
+from jobs.runtime.run import Run
 from jobs.runtime.warehouse import equals
 from models.signals.transitions import LAST, newest_of_each
 from models.stream.columns import histories, lists, ragged

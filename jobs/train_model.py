@@ -25,11 +25,11 @@ from pyspark.sql import functions as F
 
 from features.errors import ContractError
 from features.scaling import z_scores
+from jobs.modelling.trained import export_name, input_names, newest_row
 from jobs.runtime.arguments import Option
 from jobs.runtime.config import digest
 from jobs.runtime.job import Job
 from jobs.runtime.run import Run
-from jobs.runtime.trained import export_name, input_names, newest_row
 from jobs.runtime.version import code_version, package_versions
 from jobs.runtime.warehouse import equals
 from jobs.training.defaults import decided

@@ -26,10 +26,10 @@ from features.sequences.sequences import keep_types
 from features.sequences.splits import with_split
 from features.tables import EVENTS, ITEM_VOCABULARY, METRICS, MODELS, USER_VOCABULARY
 from jobs import run_pipeline
+from jobs.modelling.trained import newest_row
 from jobs.runtime.arguments import Arguments
 from jobs.runtime.command import run_command
 from jobs.runtime.config import Scenario
-from jobs.runtime.trained import newest_row
 from jobs.runtime.warehouse import Warehouse
 from models.evaluation import Requests, judge, judge_scores
 from models.inputs import FIRST

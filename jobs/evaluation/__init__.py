@@ -1,1 +1,1 @@
-"""What evaluate_model consists of: judging on the executors, and the report."""
+"""What evaluate_model is made of: what was held back, judging on the executors, and the report."""

@@ -9,8 +9,8 @@ from pyspark.sql import functions as F
 
 from features.errors import ContractError
 from features.sequences.config import Split
+from jobs.modelling.trained import Trained, as_trained
 from jobs.runtime.run import Run
-from jobs.runtime.trained import Trained, as_trained
 
 
 def check_split(run: Run, trained: Trained) -> None:

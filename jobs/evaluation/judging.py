@@ -14,7 +14,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
 from features.tables import METRICS
-from jobs.runtime.shipping import shipped, shipped_likeness
+from jobs.modelling.shipping import shipped, shipped_likeness
 from models.evaluation import NEVER, Judged, Requests, judge_scores, metric_keys, popularity, user_sums
 from models.inputs import FIRST
 from models.scoring.scorer import Scorer

@@ -12,8 +12,8 @@ from pyspark.sql import functions as F
 from jobs.evaluation.charts import Point
 from jobs.evaluation.judging import OURS, POPULARITY, MetricRow
 from jobs.evaluation.showcase import Example, examples_of
+from jobs.modelling.trained import Catalogue, Trained, trained_at
 from jobs.runtime.run import Run
-from jobs.runtime.trained import Catalogue, Trained, trained_at
 from models.training.spec import GATE
 
 

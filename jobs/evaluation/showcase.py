@@ -10,8 +10,8 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from jobs.modelling.trained import Catalogue, Trained
 from jobs.runtime.run import Run
-from jobs.runtime.trained import Catalogue, Trained
 from models.evaluation import Requests, popularity
 from models.inputs import FIRST
 from models.ranking import best_items

@@ -1,0 +1,1 @@
+"""What people read: HTML pages, and the summary of a pipeline."""

@@ -1,0 +1,1 @@
+"""What profile_features is made of: the data dictionary."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import ContractError, NoInputError
+from jobs.modelling.trained import export_name, newest_row
 from jobs.runtime.run import Run
-from jobs.runtime.trained import export_name, newest_row
 from jobs.runtime.version import code_version, package_versions
 from jobs.training.likes import like_score
 from jobs.training.workers import threads, train

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from features.errors import ContractError
-from jobs.runtime.barrier import run_workers
 from jobs.runtime.errors import ConfigError
 from jobs.runtime.run import Run
+from jobs.training.barrier import run_workers
 from models.errors import WorkerError
 from models.training.launch import Ended, first_cause
 from models.training.spec import IDENTITY, TrainingResult, TrainSpec

@@ -26,7 +26,7 @@ def test_models_import_without_spark_and_the_other_packages():
 
 def test_jobs_and_what_they_send_to_executors_import_without_tensorflow():
     modules = modules_of("jobs")
-    assert {"jobs.score_users", "jobs.runtime.shipping", "jobs.evaluation.judging"} <= set(modules)
+    assert {"jobs.score_users", "jobs.modelling.shipping", "jobs.evaluation.judging"} <= set(modules)
     result = importing(modules, without=("tensorflow", "keras", "tf2onnx"))
     assert result.returncode == 0, result.stderr[-2000:]
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from pyspark.sql import SparkSession
 
-from jobs.runtime.summary import print_summary
+from jobs.pages.summary import print_summary
 from tests.jobs.tiny_warehouse import DAY0, Tiny, item
 
 MODEL = {

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from features.tables import ITEMS, METRICS, MODELS, RECOMMENDATIONS, RUNS
+from jobs.modelling.trained import newest_row
 from jobs.runtime.config import Scenario
-from jobs.runtime.trained import newest_row
 from jobs.runtime.warehouse import Warehouse
 from models.evaluation import headline_cutoff
 

@@ -13,7 +13,7 @@ from pyspark import BarrierTaskContext
 from pyspark.sql import SparkSession
 
 from jobs.runtime.errors import ConfigError
-from jobs.runtime.log_relay import LogRelay, RelayAddress, RelayedLog
+from jobs.training.log_relay import LogRelay, RelayAddress, RelayedLog
 from models.errors import WorkerError
 from models.training.launch import Ended, WorkerProcess
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.runtime.trained import trained_at
+from jobs.modelling.trained import trained_at
 
 
 @pytest.fixture

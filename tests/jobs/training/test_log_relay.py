@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.runtime.log_relay import LogRelay, RelayedLog
+from jobs.training.log_relay import LogRelay, RelayedLog
 
 
 def test_every_line_of_every_task_is_on_stderr_once_it_is_written(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,11 +20,11 @@ from features.content.numbers import number_names
 from features.errors import ContractError, NoInputError
 from features.scaling import z_scores
 from features.trailing.tables import model_features
+from jobs.modelling.contents import encoded, item_contents
+from jobs.modelling.shipping import private_folder
 from jobs.runtime.config import Scenario
-from jobs.runtime.contents import encoded, item_contents
 from jobs.runtime.files import fetch
 from jobs.runtime.run import Run
-from jobs.runtime.shipping import private_folder
 from models.errors import ExportError
 from models.inputs import CONTENT, FIRST, ItemContent
 from models.scoring.exported import FILES, Exported

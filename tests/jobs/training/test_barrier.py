@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.runtime.barrier import _Task, _told, run_workers
 from jobs.runtime.errors import ConfigError
-from jobs.runtime.log_relay import RelayAddress
+from jobs.training.barrier import _Task, _told, run_workers
+from jobs.training.log_relay import RelayAddress
 from models.errors import WorkerError
 
 
