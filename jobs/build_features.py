@@ -67,7 +67,7 @@ class Plan:
 
 
 def build(run: Run) -> None:
-    if run.start is not None:
+    if run.dates is not None:
         run.expect_same_declarations()
     own, newest, base = _own_days(run), _newest_day(run), run.base()
     changed = _changed_days(run, base)
@@ -97,11 +97,11 @@ def _own_days(run: Run) -> Days:
     Raises:
         NoInputError: there are no events on them.
     """
-    if run.start is None or run.end is None:
+    if run.dates is None:
         return _NO_DAYS
-    days = Days.span(run.start, run.end)
+    days = Days.within(run.dates)
     if run.read("events").where(days.predicate()).isEmpty():
-        raise NoInputError(f"events: none between {run.start} and {run.end}. Clean the events of these days first.")
+        raise NoInputError(f"events: none from {run.dates}. Clean the events of these days first.")
     return days
 
 
@@ -156,7 +156,7 @@ def _plan(run: Run, entity: str, stale: Days | None, base: Base | None, newest: 
     snapshots = Days.of(day for day in (last, run.as_of(), newest) if day is not None)
     features = tiles | tiles.later(longest_window(declared)) | snapshots
     previous = Snapshot(last, base.outputs[f"{entity}_days"]) if base.is_whole and last is not None else None
-    if run.start is None:
+    if run.dates is None:
         return Plan(tiles, features | base.ends.later(1), previous=previous)
     return Plan(tiles, features, features - tiles - snapshots, previous)
 

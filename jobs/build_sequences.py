@@ -51,7 +51,9 @@ def build(run: Run) -> None:
     run.expect_all("events")
     events = with_split(_events(run), config.split).persist()
     if events.isEmpty():
-        raise NoInputError(f"events: none up to {run.end} of the types {config.event_types}. Clean the events first.")
+        until = "" if run.dates is None else f" up to {run.dates.end}"
+        types = "" if config.event_types is None else f" of the types {', '.join(config.event_types)}"
+        raise NoInputError(f"events: there are none{until}{types}. Clean the events first.")
     end = training_end(events, config.split)
     declared = contents.contents(run)
     statistics = _statistics(run, events, declared, end)
@@ -86,8 +88,7 @@ def _user_features(run: Run) -> tuple[str, ...]:
 
 def _events(run: Run) -> DataFrame:
     """What sequences need of the events up to the last day of the run."""
-    events = keep_types(run.read("events"), run.config.sequences).select(*EVENT_COLUMNS)
-    return events if run.end is None else events.where(F.col("date") <= F.lit(run.end))
+    return keep_types(run.events(), run.config.sequences).select(*EVENT_COLUMNS)
 
 
 def _statistics(run: Run, events: DataFrame, declared: Sequence[Content], end: int) -> DataFrame:

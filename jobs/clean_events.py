@@ -37,7 +37,7 @@ from jobs.cleaning.statistics import FITTED, Statistics
 from jobs.cleaning.tally import Counting, Repetitions, Tally, check_found, check_kept, check_refused, count_imputed, inside
 from jobs.runtime.job import Job
 from jobs.runtime.run import Run
-from jobs.runtime.warehouse import between, equals
+from jobs.runtime.warehouse import equals
 
 
 def build(run: Run) -> None:
@@ -71,9 +71,9 @@ def _write_quarantine(run: Run, entities: dict[str, DataFrame], events: Labelled
 
 def _replaced_quarantine(run: Run) -> str | None:
     """What has no date is found by every run that reads the file again, so it is replaced by each of them."""
-    if run.start is None or run.end is None:
+    if run.dates is None:
         return None
-    return f"({between('date', run.start, run.end)}) OR ({equals(date=UNDATED)})"
+    return f"({run.dates.predicate()}) OR ({equals(date=UNDATED)})"
 
 
 def _write_entities(run: Run, rows: dict[str, DataFrame], statistics: Statistics) -> None:
@@ -93,7 +93,7 @@ def _write_events(run: Run, labelled: LabelledEvents, tally: Tally) -> None:
     repetitions = Repetitions(run)
     kept = with_tie_order(repetitions.watch(labelled.compared).where(is_kept()))
     whole = _whole(run, kept).where(inside(run))
-    where = None if run.start is None or run.end is None else between("date", run.start, run.end)
+    where = None if run.dates is None else run.dates.predicate()
     written = run.write("events", whole, where)
     run.account(tally.rows, written, repetitions.record(), tally.refused)
     check_kept(run, written)

@@ -84,7 +84,7 @@ def build(run: Run) -> None:
 
 def _examples(run: Run, trained: Trained, items: DataFrame) -> DataFrame:
     """The rows of valid and test with the histories of their users, without those that the model has learned from."""
-    events, config = _events(run), run.config.sequences
+    events, config = run.events(), run.config.sequences
     rows = run.read("sequences").where(F.col("split").isin("valid", "test"))
     if rows.isEmpty():
         raise NoInputError(
@@ -113,15 +113,9 @@ def _judged_users(run: Run, rows: DataFrame) -> DataFrame | None:
     return reduce(DataFrame.unionByName, [u.orderBy(F.xxhash64("user_id"), "user_id").limit(most) for u in of_split])
 
 
-def _events(run: Run) -> DataFrame:
-    """The events that build_sequences cuts sequences from."""
-    events = run.read("events")
-    return events if run.end is None else events.where(F.col("date") <= F.lit(run.end))
-
-
 def _recent_events(run: Run, items: DataFrame, size: int) -> np.ndarray:
     """(size,) int64: each item's training events of the last days of the training period."""
-    train = with_split(keep_types(_events(run), run.config.sequences), run.config.sequences.split).where("split = 'train'")
+    train = with_split(keep_types(run.events(), run.config.sequences), run.config.sequences.split).where("split = 'train'")
     counts, newest = np.zeros(size, np.int64), train.agg(F.max("date")).head()
     if newest is None or newest[0] is None:
         return counts

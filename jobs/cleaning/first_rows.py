@@ -30,14 +30,14 @@ def check_first_rows(run: Run) -> None:
         ContractError: all of the first rows of a source are refused, or all rows where it has fewer.
     """
     for name, source in run.config.source.given.items():
-        if source.format == "json" and (missing := keys_not_found(run.spark, source, run.start, run.end)):
+        if source.format == "json" and (missing := keys_not_found(run.spark, source, run.dates)):
             run.log("keys_not_found", source=name, **missing)
-        if name != "events" or run.start is None or DATE in source.path:
+        if name != "events" or run.dates is None or DATE in source.path:
             _check(run, name, source)
 
 
 def _check(run: Run, name: str, source: FileSource) -> None:
-    raw = rows_to_read(read_raw(run.spark, name, source, run.start, run.end), source)
+    raw = rows_to_read(read_raw(run.spark, name, source, run.dates), source)
     rows = _parsed(raw, source, run.row.started_at).take(FIRST_ROWS)
     if not rows or not all(row["reasons"] for row in rows):
         return

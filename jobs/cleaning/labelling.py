@@ -55,7 +55,7 @@ def label_entities(run: Run, statistics: Statistics) -> dict[str, DataFrame]:
 
 
 def _raw(run: Run, name: str, source: FileSource) -> DataFrame:
-    return rows_to_read(read_raw(run.spark, name, source, run.start, run.end), source)
+    return rows_to_read(read_raw(run.spark, name, source, run.dates), source)
 
 
 def _compared_entities(run: Run, table: Table, parsed: DataFrame, statistics: Statistics) -> DataFrame:
@@ -94,8 +94,7 @@ def places_of(run: Run, rows: dict[str, DataFrame]) -> dict[str, DataFrame]:
     """
     sources = {name: source for name, source in run.config.source.given.items() if source.format != "parquet"}
     whole = {
-        name: read_raw(run.spark, name, source, run.start, run.end) if source.where else rows[name]
-        for name, source in sources.items()
+        name: read_raw(run.spark, name, source, run.dates) if source.where else rows[name] for name, source in sources.items()
     }
     return {name: frame.select(*SOURCE_ORDER) for name, frame in whole.items()}
 

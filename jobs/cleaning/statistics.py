@@ -27,7 +27,7 @@ class Statistics:
         self.used: list[DataFrame] = []
         self.stored: DataFrame | None = None
         clean = run.config.clean
-        if run.start is not None and (clean.impute or clean.outliers) and run.exists("statistics"):
+        if run.dates is not None and (clean.impute or clean.outliers) and run.exists("statistics"):
             self.stored = run.newest("statistics").where(FITTED)
         self.names: set[tuple[object, ...]] = set()
         if self.stored is not None:
@@ -55,7 +55,7 @@ class Statistics:
     def write(self) -> None:
         """Replaces what cleaning has stored. A run that has fitted nothing leaves the table as it is."""
         run = self.run
-        if run.start is not None and not self.fitted and run.exists("statistics"):
+        if run.dates is not None and not self.fitted and run.exists("statistics"):
             return
         empty = run.spark.createDataFrame([], run.table("statistics").schema)
         rows = reduce(DataFrame.unionByName, self.used, empty).coalesce(1)

@@ -12,7 +12,6 @@ from pyspark.sql import functions as F
 from features.cleaning.duplicates import is_accepted
 from features.errors import ContractError, NoInputError
 from jobs.runtime.run import Run
-from jobs.runtime.warehouse import between
 
 _SHOWN = 200  # characters of a row in a message
 KINDS = ("exact", "conflicting", "near")  # of duplicates
@@ -105,7 +104,7 @@ class Repetitions:
 
 def inside(run: Run) -> Column:
     """True: the row is of the run's days. In a run over everything that is every row, also one without a day."""
-    return F.lit(True) if run.start is None or run.end is None else F.expr(between("date", run.start, run.end))
+    return F.lit(True) if run.dates is None else F.expr(run.dates.predicate())
 
 
 def count_imputed(run: Run, table: str, columns: list[str]) -> None:
@@ -171,7 +170,7 @@ def ways_out(name: str, reasons: Iterable[str]) -> list[str]:
 
 
 def _days(run: Run, name: str) -> str:
-    return f" from {run.start} to {run.end}" if run.start is not None and name == "events" else ""
+    return f" from {run.dates}" if run.dates is not None and name == "events" else ""
 
 
 def _path(run: Run, name: str) -> str:

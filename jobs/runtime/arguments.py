@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from jobs.runtime.dates import DateRange
 from jobs.runtime.errors import ConfigError
 
 
@@ -28,8 +29,7 @@ class Option:
 class Arguments:
     config: str
     overrides: tuple[str, ...] = ()
-    start: datetime.date | None = None  # first and last day of events that the run is about; None: everything
-    end: datetime.date | None = None
+    dates: DateRange | None = None  # the days of events that the run is about; None: everything
     dry_run: bool = False
     force: bool = False
     print_config: bool = False
@@ -85,8 +85,7 @@ def parse(job: str, description: str, argv: Sequence[str] | None, options: Seque
     return Arguments(
         config=given.config,
         overrides=tuple(given.set),
-        start=start,
-        end=end,
+        dates=DateRange(start, end) if start and end else None,
         dry_run=given.dry_run,
         force=given.force,
         print_config=given.print_config,

@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from jobs.runtime.warehouse import between
+from jobs.runtime.dates import DateRange
 
 DAY = datetime.timedelta(days=1)
 
@@ -22,9 +22,8 @@ class Days:
         return cls(frozenset(days))
 
     @classmethod
-    def span(cls, start: datetime.date, end: datetime.date) -> Days:
-        """The days from `start` to `end`, both included."""
-        return cls.of(_numbered(start.toordinal(), end.toordinal()))
+    def within(cls, dates: DateRange) -> Days:
+        return cls.of(_numbered(dates.start.toordinal(), dates.end.toordinal()))
 
     def __or__(self, other: Days) -> Days:
         return Days(self.days | other.days)
@@ -50,21 +49,21 @@ class Days:
     def _moved(self, least: int, most: int) -> Days:
         """Every day that follows one of these by `least` to `most` days."""
         ranges = self.ranges() if least <= most else []
-        return Days.of(day for a, b in ranges for day in _numbered(a.toordinal() + least, b.toordinal() + most))
+        return Days.of(day for r in ranges for day in _numbered(r.start.toordinal() + least, r.end.toordinal() + most))
 
-    def ranges(self) -> list[tuple[datetime.date, datetime.date]]:
-        """First and last day of each run of consecutive days, in order."""
-        found: list[tuple[datetime.date, datetime.date]] = []
+    def ranges(self) -> list[DateRange]:
+        """Each run of consecutive days, in order."""
+        found: list[DateRange] = []
         for day in self:
-            if found and day - found[-1][1] == DAY:
-                found[-1] = (found[-1][0], day)
+            if found and day - found[-1].end == DAY:
+                found[-1] = DateRange(found[-1].start, day)
             else:
-                found.append((day, day))
+                found.append(DateRange(day, day))
         return found
 
     def predicate(self, column: str = "date") -> str:
         """SQL for rows of these days; of none where there are no days."""
-        return " OR ".join(f"({between(column, *r)})" for r in self.ranges()) or "false"
+        return " OR ".join(f"({dates.predicate(column)})" for dates in self.ranges()) or "false"
 
 
 def _numbered(first: int, last: int) -> Iterator[datetime.date]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import datetime
 import re
 from typing import Any
 
@@ -12,39 +11,38 @@ from pyspark.sql import SparkSession
 
 from features.errors import ContractError, NoInputError
 from features.source.config import EventSource, FileSource
+from jobs.runtime.dates import DateRange
 from jobs.runtime.days import Days
 from jobs.runtime.files import hadoop_path
 
 DATE = "{date}"
 
 
-def day_paths(path: str, start: datetime.date | None, end: datetime.date | None) -> list[str]:
+def day_paths(path: str, dates: DateRange | None) -> list[str]:
     """The path once per day of the run where it holds {date}; any day's where the run has no dates."""
     if DATE not in path:
         return [path]
-    if start is None or end is None:
+    if dates is None:
         return [path.replace(DATE, "*")]
-    return [path.replace(DATE, day.isoformat()) for day in Days.span(start, end)]
+    return [path.replace(DATE, day.isoformat()) for day in Days.within(dates)]
 
 
-def paths_read(source: FileSource, start: datetime.date | None, end: datetime.date | None) -> list[str]:
+def paths_read(source: FileSource, dates: DateRange | None) -> list[str]:
     """`day_paths`, and those of the days before and after, whose files may hold events of the run's days."""
-    if start is None or end is None or not isinstance(source, EventSource):
-        return day_paths(source.path, start, end)
-    days = Days.span(start, end)
-    [(first, last)] = (days.earlier(source.late_days) | days | days.later(source.late_days)).ranges()
-    return day_paths(source.path, first, last)
+    if dates is None or not isinstance(source, EventSource):
+        return day_paths(source.path, dates)
+    days = Days.within(dates)
+    (around,) = (days.earlier(source.late_days) | days | days.later(source.late_days)).ranges()
+    return day_paths(source.path, around)
 
 
-def list_files(
-    spark: SparkSession, source: FileSource, start: datetime.date | None, end: datetime.date | None
-) -> list[tuple[str, int, int]]:
+def list_files(spark: SparkSession, source: FileSource, dates: DateRange | None) -> list[tuple[str, int, int]]:
     """(path, bytes, modification time in ms) of each file, by path. Names that begin with _ or . are no data, as in Spark.
 
     Raises:
         NoInputError: there is none of the run's days, whether or not there are some of the days before and after.
     """
-    own, read = day_paths(source.path, start, end), paths_read(source, start, end)
+    own, read = day_paths(source.path, dates), paths_read(source, dates)
     files = [file for path in own for file in _matches(spark, path)]
     if not files:
         raise NoInputError(f"{source.path}: there must be at least one file. Found none at {_few(own)}.")

@@ -20,6 +20,7 @@ from jobs.runtime.arguments import Arguments
 from jobs.runtime.changes import is_untouched
 from jobs.runtime.command import failed
 from jobs.runtime.config import Scenario, digest
+from jobs.runtime.dates import DateRange
 from jobs.runtime.errors import known
 from jobs.runtime.java import check_java
 from jobs.runtime.logs import JsonLog
@@ -37,13 +38,13 @@ class Run:
 
     def __init__(self, spark: SparkSession, config: Scenario, given: Arguments, job: Job) -> None:
         self.spark, self.config, self.job, self.run_id = spark, config, job, given.run_id
-        self.start, self.end, self.force, self.options = given.start, given.end, given.force, given.options
+        self.dates, self.force, self.options = given.dates, given.force, given.options
         self.logger = JsonLog(run_id=given.run_id, job=job.name)
         self.tables = all_tables(config.features)
         self.warehouse = Warehouse(spark, config.warehouse, config.catalog)
         self.versions: dict[str, int] = {}
         self.raw: list[tuple[str, int, int]] = []
-        self._decisive = {"start": given.start, "end": given.end, **given.options}
+        self._decisive = {**_ends(given.dates), **given.options}
         self.row = ledger.RunRow(
             run_id=given.run_id,
             job=job.name,
@@ -104,6 +105,11 @@ class Run:
         """The table at this run's version, with exactly its columns."""
         return self.warehouse.read(self.table(name), self.version(name))
 
+    def events(self) -> DataFrame:
+        """The events up to the last day of the run: what sequences are cut from, and judged on."""
+        events = self.read("events")
+        return events if self.dates is None else events.where(F.col("date") <= F.lit(self.dates.end))
+
     def newest(self, name: str) -> DataFrame:
         """One of the run's own tables, as another run has left it."""
         return self.warehouse.read(self.table(name))
@@ -139,7 +145,7 @@ class Run:
 
     def as_of(self) -> datetime.date:
         """The day, at whose start users are scored: the day after the run's last day, or after the last event."""
-        return (self.end or self.last_day) + datetime.timedelta(days=1)
+        return (self.last_day if self.dates is None else self.dates.end) + datetime.timedelta(days=1)
 
     @cached_property
     def last_day(self) -> datetime.date:
@@ -155,9 +161,9 @@ class Run:
 
     def base(self) -> ledger.Base | None:
         """What the outputs, as they are now, were made from; None: build everything, as a forced run without dates does."""
-        if self.force and self.start is None:
+        if self.force and self.dates is None:
             return None
-        return ledger.base(self.warehouse, self._runs_before, self.row.recipe, dated=self.start is not None)
+        return ledger.base(self.warehouse, self._runs_before, self.row.recipe, dated=self.dates is not None)
 
     def expect_same_declarations(self) -> None:
         """The run is about to replace rows among others.
@@ -223,7 +229,7 @@ class Run:
     def perform(self) -> int:
         """Builds, then ends; returns the exit code."""
         self.row.outputs = {}
-        self.log("start", inputs=self.versions, start=self.start, end=self.end)
+        self.log("start", inputs=self.versions, **_ends(self.dates))
         try:
             fit_shuffles(self.spark, sum(size for _, size, _ in self.raw))
             self.job.build(self)
@@ -250,7 +256,7 @@ class Run:
 
     def plan(self) -> str:
         """What the run would read and write, for people."""
-        days = f"days {self.start} to {self.end}" if self.start else "all days"
+        days = "all days" if self.dates is None else f"days {self.dates}"
         lines = [f"{self.job.name}: {days}, warehouse {self.warehouse.root}"]
         lines += [f"  reads  file {path}, {size} bytes" for path, size, _ in self.raw]
         lines += [f"  reads  {name} version {self.versions.get(name, 'none yet')}" for name in self.job.reads]
@@ -262,4 +268,8 @@ class Run:
 
     def _raw_files(self) -> list[tuple[str, int, int]]:
         given = self.config.source.given
-        return [f for name, source in given.items() for f in raw_files(self.spark, name, source, self.start, self.end)]
+        return [f for name, source in given.items() for f in raw_files(self.spark, name, source, self.dates)]
+
+
+def _ends(dates: DateRange | None) -> dict[str, datetime.date | None]:
+    return {"start": None, "end": None} if dates is None else {"start": dates.start, "end": dates.end}

@@ -13,7 +13,6 @@ A raw frame has the columns
 
 from __future__ import annotations
 
-import datetime
 import re
 from collections.abc import Iterable, Sequence
 from functools import reduce
@@ -28,15 +27,15 @@ from pyspark.sql.types import StringType, StructField, StructType
 from features.errors import ContractError, NoInputError
 from features.source.config import FileSource
 from features.source.parsing import mapped_columns, quoted
+from jobs.runtime.dates import DateRange
 from jobs.runtime.errors import ConfigError, reason
 from jobs.runtime.raw_files import DATE, common_folder, csv_header, encoded, list_files, paths_read
 
 _CORRUPT = "_corrupt_line"
 _FIRST_LINES = 1_000
-Day = datetime.date | None
 
 
-def raw_files(spark: SparkSession, name: str, source: FileSource, start: Day, end: Day) -> list[tuple[str, int, int]]:
+def raw_files(spark: SparkSession, name: str, source: FileSource, dates: DateRange | None) -> list[tuple[str, int, int]]:
     """(path, bytes, modification time) of each file of a source (`name` as below); of a Delta table (path, version, 0).
 
     Raises:
@@ -45,7 +44,7 @@ def raw_files(spark: SparkSession, name: str, source: FileSource, start: Day, en
     """
     try:
         if source.format != "delta":
-            return list_files(spark, source, start, end)
+            return list_files(spark, source, dates)
         version = _delta_version(spark, source)
     except (Py4JJavaError, PySparkException) as error:
         raise ConfigError(
@@ -61,28 +60,28 @@ def raw_files(spark: SparkSession, name: str, source: FileSource, start: Day, en
     return [(source.path, version, 0)]
 
 
-def read_raw(spark: SparkSession, name: str, source: FileSource, start: Day = None, end: Day = None) -> DataFrame:
+def read_raw(spark: SparkSession, name: str, source: FileSource, dates: DateRange | None = None) -> DataFrame:
     """The raw frame of one source (`name` is events, items, users or tags).
 
-    Of events whose path holds {date}, the files of `late_days` around the days from `start` to `end` are read, too.
+    Of events whose path holds {date}, the files of `late_days` around `dates` are read, too.
 
     Raises:
         NoInputError: no file, or only empty ones.
         ContractError: a column that the configuration maps is not there, naming file, column and what was found.
     """
     if source.format == "csv":
-        return _read_csv(spark, name, source, start, end)
+        return _read_csv(spark, name, source, dates)
     if source.format == "json":
-        return _read_json(spark, source, start, end)
+        return _read_json(spark, source, dates)
     if source.format == "json_map":
-        return _read_json_map(spark, name, source, start, end)
-    return _read_typed(spark, name, source, start, end)
+        return _read_json_map(spark, name, source, dates)
+    return _read_typed(spark, name, source, dates)
 
 
-def _read_csv(spark: SparkSession, name: str, source: FileSource, start: Day, end: Day) -> DataFrame:
+def _read_csv(spark: SparkSession, name: str, source: FileSource, dates: DateRange | None) -> DataFrame:
     """Files are read together where they agree on the header, since the order of columns may change over the years."""
     groups: dict[tuple[str, ...], list[str]] = {}
-    for path, size, _ in list_files(spark, source, start, end):
+    for path, size, _ in list_files(spark, source, dates):
         # One after the other on the driver, so no file is opened to learn what is known.
         header = (source.header or csv_header(spark, path, source)) if size else None
         if header is not None:
@@ -113,12 +112,12 @@ def _read_csv_group(spark: SparkSession, source: FileSource, header: tuple[str, 
     return rows.select(*_position(spark, source), *_content(F.col(_CORRUPT), F.col(_CORRUPT).isNotNull(), F.struct(*fields)))
 
 
-def keys_not_found(spark: SparkSession, source: FileSource, start: Day, end: Day) -> dict[str, list[str]]:
+def keys_not_found(spark: SparkSession, source: FileSource, dates: DateRange | None) -> dict[str, list[str]]:
     """Mapped keys that none of the first lines of a JSON source has, as `keys`, and those that are there, as `found`.
 
     Empty where all are found. It need be no mistake: a key may be left out wherever it has no value.
     """
-    paths = [_literal(path) for path, size, _ in list_files(spark, source, start, end) if size]
+    paths = [_literal(path) for path, size, _ in list_files(spark, source, dates) if size]
     if not paths:
         return {}
     lines = spark.read.text(paths[:1]).where(F.trim("value") != "").limit(_FIRST_LINES)
@@ -127,8 +126,8 @@ def keys_not_found(spark: SparkSession, source: FileSource, start: Day, end: Day
     return {"keys": keys, "found": sorted(found)} if keys else {}
 
 
-def _read_json(spark: SparkSession, source: FileSource, start: Day, end: Day) -> DataFrame:
-    paths = [_literal(path) for path, _, _ in list_files(spark, source, start, end)]
+def _read_json(spark: SparkSession, source: FileSource, dates: DateRange | None) -> DataFrame:
+    paths = [_literal(path) for path, _, _ in list_files(spark, source, dates)]
     _check_once(source.path, mapped_columns(source))
     schema = _text_schema([*mapped_columns(source), _CORRUPT])
     options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
@@ -140,9 +139,9 @@ def _read_json(spark: SparkSession, source: FileSource, start: Day, end: Day) ->
     return rows.select(*_POSITION, *_content(F.col("value"), corrupt, F.col("fields").dropFields(_CORRUPT)))
 
 
-def _read_json_map(spark: SparkSession, name: str, source: FileSource, start: Day, end: Day) -> DataFrame:
+def _read_json_map(spark: SparkSession, name: str, source: FileSource, dates: DateRange | None) -> DataFrame:
     """A file that is no JSON object is one broken row."""
-    files = list_files(spark, source, start, end)
+    files = list_files(spark, source, dates)
     _check_columns(name, source, files[0][0], ("key", "value"))
     whole = spark.read.text([_literal(path) for path, _, _ in files], wholetext=True)
     pairs = F.from_json("value", "map<string,string>").alias("pairs")
@@ -154,13 +153,13 @@ def _read_json_map(spark: SparkSession, name: str, source: FileSource, start: Da
     return rows.select("file", "block", row, "file_day", *_content(line, broken, F.struct("key", "value")))
 
 
-def _read_typed(spark: SparkSession, name: str, source: FileSource, start: Day, end: Day) -> DataFrame:
+def _read_typed(spark: SparkSession, name: str, source: FileSource, dates: DateRange | None) -> DataFrame:
     if source.format == "delta":
         version = _delta_version(spark, source)
         rows, row = spark.read.format("delta").option("versionAsOf", version).load(source.path), None
     else:
-        list_files(spark, source, start, end)
-        found = [path for path in paths_read(source, start, end) if _exists(spark, source, path)]
+        list_files(spark, source, dates)
+        found = [path for path in paths_read(source, dates) if _exists(spark, source, path)]
         rows, row = _parquet(spark, source, found), F.col("_metadata.row_index")
     _check_columns(name, source, source.path, rows.columns)
     nothing = F.lit(None).cast("string")
@@ -242,7 +241,7 @@ def _literal(path: str) -> str:
 
 def _exists(spark: SparkSession, source: FileSource, path: str) -> bool:
     try:
-        return bool(list_files(spark, source.model_copy(update={"path": path}), None, None))
+        return bool(list_files(spark, source.model_copy(update={"path": path}), None))
     except NoInputError:
         return False
 

@@ -33,11 +33,6 @@ class Written:
     rows: int
 
 
-def between(column: str, start: datetime.date, end: datetime.date) -> str:
-    """Predicate for the days from `start` to `end`, both included."""
-    return f"{column} >= DATE'{start.isoformat()}' AND {column} <= DATE'{end.isoformat()}'"
-
-
 def equals(**values: str | datetime.date) -> str:
     """Predicate for rows with these values; text must be plain, so that no value can become SQL."""
     for value in values.values():

@@ -3,12 +3,13 @@ import datetime
 import pytest
 
 from jobs.runtime.arguments import parse
+from jobs.runtime.dates import DateRange
 from jobs.runtime.errors import ConfigError
 
 
 def test_a_date_is_a_range_of_one_day() -> None:
     given = parse("job", "", ["--config", "c", "--date", "2024-02-29"])
-    assert given.start == given.end == datetime.date(2024, 2, 29)
+    assert given.dates == DateRange(datetime.date(2024, 2, 29), datetime.date(2024, 2, 29))
 
 
 def test_every_run_has_a_name_of_its_own_unless_it_is_given_one() -> None:
@@ -36,7 +37,7 @@ def test_a_command_that_makes_no_sense_is_refused(argv: list[str], rule: str) ->
 
 def test_a_day_that_has_not_begun_in_utc_is_refused() -> None:
     today = datetime.datetime.now(datetime.UTC).date()
-    assert parse("job", "", ["--config", "c", "--date", str(today)]).end == today
+    assert parse("job", "", ["--config", "c", "--date", str(today)]).dates == DateRange(today, today)
     for last in (today + datetime.timedelta(days=2), datetime.date.max):
         with pytest.raises(ConfigError, match=f"the last day must not be after today.* Received {last}."):
             parse("job", "", ["--config", "c", "--start", "2024-01-01", "--end", str(last)])

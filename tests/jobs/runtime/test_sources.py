@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from features.errors import ContractError, NoInputError
 from features.source.config import EventSource, ItemSource
 from features.source.parsing import parse_events, rows_to_read
+from jobs.runtime.dates import DateRange
 from jobs.runtime.errors import ConfigError
 from jobs.runtime.raw_files import split_line
 from jobs.runtime.sources import keys_not_found, raw_files, read_raw
@@ -24,8 +25,8 @@ def source(path, **more: object) -> EventSource:
     return EventSource.model_validate({"path": str(path), "columns": COLUMNS, **more})
 
 
-def read(spark, given, start=None, end=None) -> list[tuple]:
-    raw = read_raw(spark, "events", given, start, end).orderBy("file", "block", "row")
+def read(spark, given, dates=None) -> list[tuple]:
+    raw = read_raw(spark, "events", given, dates).orderBy("file", "block", "row")
     columns = ["file", "broken", "line", *[F.col(f"fields.{c}").cast("string").alias(c) for c in ("user", "item", "time")]]
     return [tuple(r) for r in raw.select(*columns).collect()]
 
@@ -63,7 +64,7 @@ def test_a_json_object_has_a_row_for_each_key_and_a_file_that_is_none_is_one_bro
         ("a.json", False, None, "i2", '["b","c"]'),
         ("a.json", False, None, "i1", "a"),
         ("a.json", False, None, "i3", None),
-        ("b.json", True, '{"i4": ["a"', None, None),
+        ("b.json", True, '{"i4": ["a"', None),
     ]
     other = ItemSource.model_validate({"path": str(tmp_path), "format": "json_map", "columns": {"item_id": "id"}})
     with pytest.raises(ContractError, match=r"source.items maps columns that are not there: 'id'. Found: 'key', 'value'"):
@@ -124,9 +125,9 @@ def test_json_lines_keep_the_line_and_nested_values_as_json(spark, tmp_path):
     (tmp_path / "a.json").write_text("\n".join(lines))
     assert read(spark, source(tmp_path / "a.json", format="json")) == [
         ("a.json", False, lines[0], "1", '["a","b"]', None),
-        ("a.json", True, lines[1], None, None, None),
-        ("a.json", True, "7", None, None, None),
-        ("a.json", False, "{}", None, None, None),
+        ("a.json", True, lines[1], None, None),
+        ("a.json", True, "7", None, None),
+        ("a.json", False, "{}", None, None),
     ]
 
 
@@ -141,11 +142,11 @@ def test_mapped_keys_that_no_line_has_are_told_with_those_that_are_there(spark, 
     lines = ['{"user": 1, "actor": {"id": 2}}', '{"user": 1', "7", "", '{"itme": 3}']
     (tmp_path / "a.json").write_text("\n".join(lines))
     given = source(tmp_path / "a.json", format="json")
-    assert keys_not_found(spark, given, None, None) == {"keys": ["item", "time"], "found": ["actor", "itme", "user"]}
+    assert keys_not_found(spark, given, None) == {"keys": ["item", "time"], "found": ["actor", "itme", "user"]}
     (tmp_path / "a.json").write_text('{"user": 1, "item": 2}\n{"time": null}')
-    assert keys_not_found(spark, given, None, None) == {}
+    assert keys_not_found(spark, given, None) == {}
     (tmp_path / "a.json").write_text("")
-    assert keys_not_found(spark, given, None, None) == {}
+    assert keys_not_found(spark, given, None) == {}
 
 
 def test_parquet_and_delta_keep_types_order_and_the_pinned_version(spark, tmp_path):
@@ -161,7 +162,7 @@ def test_parquet_and_delta_keep_types_order_and_the_pinned_version(spark, tmp_pa
     ):
         assert [r[3] for r in read(spark, given)] == users
         assert dict(read_raw(spark, "events", given).select("fields.*").dtypes)["time"] == "bigint"
-    assert raw_files(spark, "events", source(tmp_path / "d", format="delta"), None, None) == [(str(tmp_path / "d"), 1, 0)]
+    assert raw_files(spark, "events", source(tmp_path / "d", format="delta"), None) == [(str(tmp_path / "d"), 1, 0)]
 
 
 def test_rows_of_a_split_file_stay_in_order(spark, tmp_path):
@@ -182,14 +183,14 @@ def test_a_path_with_date_reads_the_days_of_the_run_and_tells_each_rows_day(spar
         folder.mkdir()
         (folder / "part.csv").write_text(f"user,item,time\nu{day},i,1\n")
     given = source(tmp_path / "{date}" / "*.csv", late_days=0)
-    raw = read_raw(spark, "events", given, DAY, DAY + datetime.timedelta(days=1)).orderBy("file")
+    raw = read_raw(spark, "events", given, DateRange(DAY, DAY + datetime.timedelta(days=1))).orderBy("file")
     assert [tuple(r) for r in raw.select("file", "file_day", "fields.user").collect()] == [
         ("2024-05-01/part.csv", DAY, "u1"),
         ("2024-05-02/part.csv", DAY + datetime.timedelta(days=1), "u2"),
     ]
-    assert len(raw_files(spark, "events", given, None, None)) == 3
+    assert len(raw_files(spark, "events", given, None)) == 3
     with pytest.raises(NoInputError, match="2024-05-09"):
-        raw_files(spark, "events", given, datetime.date(2024, 5, 9), datetime.date(2024, 5, 9))
+        raw_files(spark, "events", given, DateRange(datetime.date(2024, 5, 9), datetime.date(2024, 5, 9)))
 
 
 @pytest.mark.parametrize("format_", ["csv", "parquet"])
@@ -200,13 +201,13 @@ def test_of_events_the_files_of_late_days_around_are_read_too_where_there_are_so
         rows.write.format(format_).option("header", True).save(str(tmp_path / day(n)))
     given = source(tmp_path / "{date}", late_days=2, format=format_)
     fifth, fourth = datetime.date(2024, 5, 5), datetime.date(2024, 5, 4)
-    read_days = [str(r.file_day) for r in read_raw(spark, "events", given, fifth, fifth).orderBy("file").collect()]
+    read_days = [str(r.file_day) for r in read_raw(spark, "events", given, DateRange(fifth, fifth)).orderBy("file").collect()]
     assert read_days == [day(n) for n in (3, 5, 6)]
-    assert len(raw_files(spark, "events", given, fifth, fifth)) == 3
+    assert len(raw_files(spark, "events", given, DateRange(fifth, fifth))) == 3
     with pytest.raises(NoInputError, match=f"Found none at {tmp_path}/2024-05-04.$"):
-        raw_files(spark, "events", given, fourth, fourth)
+        raw_files(spark, "events", given, DateRange(fourth, fourth))
     items = ItemSource.model_validate({"path": given.path, "format": format_, "columns": {"item_id": "item"}})
-    assert len(raw_files(spark, "items", items, fifth, fifth)) == 1
+    assert len(raw_files(spark, "items", items, DateRange(fifth, fifth))) == 1
 
 
 @pytest.mark.parametrize("parent", ["dump of 2025-12-31", "dump*"])
@@ -215,14 +216,16 @@ def test_a_date_in_the_name_of_a_folder_above_is_not_the_files_day(spark, tmp_pa
     folder.mkdir(parents=True)
     (folder / "part.csv").write_text("user,item,time\nu,i,1\n")
     for template in ("{date}", "{date}/*.csv"):
-        raw = read_raw(spark, "events", source(tmp_path / parent / template), DAY, DAY)
+        raw = read_raw(spark, "events", source(tmp_path / parent / template), DateRange(DAY, DAY))
         assert [r["file_day"] for r in raw.collect()] == [DAY]
 
 
 def test_a_day_is_told_beside_characters_that_a_uri_does_not_hold(spark, tmp_path):
     for day in ("2024-05-01", "2024-05-02"):
         (tmp_path / f"clicks of {day} (100%).csv").write_text("user,item,time\nu,i,1\n")
-    raw = read_raw(spark, "events", source(tmp_path / "clicks of {date} (100%).csv"), DAY, DAY + datetime.timedelta(days=1))
+    raw = read_raw(
+        spark, "events", source(tmp_path / "clicks of {date} (100%).csv"), DateRange(DAY, DAY + datetime.timedelta(days=1))
+    )
     assert sorted(r["file_day"] for r in raw.collect()) == [DAY, DAY + datetime.timedelta(days=1)]
 
 
@@ -253,7 +256,7 @@ def test_a_column_may_come_from_the_name_of_the_file(spark, tmp_path):
 
 def test_raw_files_tell_path_size_and_time_of_change(spark, tmp_path):
     (tmp_path / "a.csv").write_text("12345")
-    [(path, size, changed)] = raw_files(spark, "events", source(tmp_path / "*.csv"), None, None)
+    [(path, size, changed)] = raw_files(spark, "events", source(tmp_path / "*.csv"), None)
     assert (path, size) == (f"file:{tmp_path}/a.csv", 5)
     assert abs(changed / 1000 - (tmp_path / "a.csv").stat().st_mtime) < 1
 
@@ -296,7 +299,7 @@ def test_missing_and_empty_files_and_tables_are_no_input(spark, tmp_path):
 def test_a_path_that_is_none_is_a_mistake_of_the_configuration(spark, path, why):
     for given in (source(path), source(path, format="parquet")):
         with pytest.raises(ConfigError) as error:
-            raw_files(spark, "events", given, None, None)
+            raw_files(spark, "events", given, None)
         assert "source.events.path: must be a path or a pattern" in str(error.value) and why in str(error.value)
         assert f"Received {path!r}" in str(error.value)
 
@@ -304,9 +307,9 @@ def test_a_path_that_is_none_is_a_mistake_of_the_configuration(spark, path, why)
 def test_a_version_that_a_delta_table_does_not_have_is_a_mistake_of_the_configuration(spark, tmp_path):
     spark.range(1).write.format("delta").save(str(tmp_path))
     with pytest.raises(ConfigError, match=rf"source.items.version: must be a version that {tmp_path} has. Received 999"):
-        raw_files(spark, "items", source(tmp_path, format="delta", version=999), None, None)
+        raw_files(spark, "items", source(tmp_path, format="delta", version=999), None)
     with pytest.raises(ConfigError, match=r"source.items.path: .* Received 'nofs://lake/t'"):
-        raw_files(spark, "items", source("nofs://lake/t", format="delta"), None, None)
+        raw_files(spark, "items", source("nofs://lake/t", format="delta"), None)
 
 
 def test_columns_that_choose_rows_are_needed_too(spark, tmp_path):

@@ -12,9 +12,10 @@ from pyspark.sql import DataFrame, SparkSession
 from features.errors import ContractError, NoInputError
 from features.schema import Column, Table
 from features.tables import METRICS, SEQUENCES
+from jobs.runtime.dates import DateRange
 from jobs.runtime.errors import ConfigError, TransientError
 from jobs.runtime.files import hadoop_path
-from jobs.runtime.warehouse import Warehouse, between, equals
+from jobs.runtime.warehouse import Warehouse, equals
 
 DAYS = Table(
     "days",
@@ -44,7 +45,7 @@ def found(warehouse: Warehouse, version: int | None = None) -> dict[datetime.dat
 
 def test_a_write_replaces_the_rows_that_it_is_about_and_keeps_the_others(warehouse: Warehouse) -> None:
     assert warehouse.write(DAYS, days(warehouse, {FIRST: 1, SECOND: 2, THIRD: 3})).rows == 3
-    written = warehouse.write(DAYS, days(warehouse, {SECOND: 20}), between("date", SECOND, SECOND))
+    written = warehouse.write(DAYS, days(warehouse, {SECOND: 20}), DateRange(SECOND, SECOND).predicate())
     assert (written.rows, found(warehouse)) == (1, {FIRST: 1, SECOND: 20, THIRD: 3})
     assert found(warehouse, written.version - 1) == {FIRST: 1, SECOND: 2, THIRD: 3}
 
@@ -64,14 +65,14 @@ def test_the_size_of_a_table_is_that_of_the_files_of_a_version(warehouse: Wareho
 
 
 def test_no_rows_can_replace_no_rows(warehouse: Warehouse) -> None:
-    for where in (None, between("date", FIRST, FIRST)):
+    for where in (None, DateRange(FIRST, FIRST).predicate()):
         assert warehouse.write(DAYS, days(warehouse, {SECOND: 2}).limit(0), where).rows == 0
     assert found(warehouse) == {}
 
 
 def test_runs_at_the_same_time_lose_and_double_nothing(warehouse: Warehouse) -> None:
     def replace(day: datetime.date) -> int:
-        return warehouse.write(DAYS, days(warehouse, {day: day.day}), between("date", day, day)).rows
+        return warehouse.write(DAYS, days(warehouse, {day: day.day}), DateRange(day, day).predicate()).rows
 
     with ThreadPoolExecutor(4) as pool:  # two runs of each of two days, and no table when they begin
         assert list(pool.map(replace, [FIRST, SECOND, FIRST, SECOND])) == [1, 1, 1, 1]
@@ -81,7 +82,7 @@ def test_runs_at_the_same_time_lose_and_double_nothing(warehouse: Warehouse) -> 
 def test_rows_outside_the_replaced_days_are_refused_by_delta(warehouse: Warehouse) -> None:
     warehouse.write(DAYS, days(warehouse, {FIRST: 1}))
     with pytest.raises(Exception, match="REPLACE_WHERE"):
-        warehouse.write(DAYS, days(warehouse, {THIRD: 3}), between("date", SECOND, SECOND))
+        warehouse.write(DAYS, days(warehouse, {THIRD: 3}), DateRange(SECOND, SECOND).predicate())
     assert found(warehouse) == {FIRST: 1}
 
 
@@ -141,7 +142,7 @@ def test_the_table_carries_the_comments_and_refuses_nulls(warehouse: Warehouse) 
     assert schema["number"].metadata["comment"] == "how many"
     empty_number = warehouse.spark.createDataFrame([(FIRST, None, None)], "date date, number bigint, note string")
     with pytest.raises(Exception, match="NOT NULL"):
-        warehouse.write(DAYS, empty_number, between("date", FIRST, FIRST))
+        warehouse.write(DAYS, empty_number, DateRange(FIRST, FIRST).predicate())
 
 
 def test_a_whole_write_brings_the_comments_of_today_and_leaves_the_columns_as_they_are(warehouse: Warehouse) -> None:
@@ -192,7 +193,7 @@ def test_replacing_some_rows_of_a_table_with_more_columns_is_refused(warehouse: 
     wider = Table("days", "Wider.", (*DAYS.columns, Column("extra", "int", "more")), ("date",))
     warehouse.write(wider, days(warehouse, {FIRST: 1}).selectExpr("*", "1 AS extra"))
     with pytest.raises(ContractError, match=r"has columns that the configuration does not: \['extra'\]"):
-        warehouse.write(DAYS, days(warehouse, {FIRST: 1}), between("date", FIRST, FIRST))
+        warehouse.write(DAYS, days(warehouse, {FIRST: 1}), DateRange(FIRST, FIRST).predicate())
     warehouse.write(DAYS, days(warehouse, {FIRST: 1}))
     assert found(warehouse) == {FIRST: 1}
 
