@@ -53,15 +53,15 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Plan:
-    """Days of one entity's tables that are replaced; None: all.
+    """Which days of one entity's tables a run replaces. Where there is no plan, it replaces all.
 
     Attributes:
         kept: days of `features` whose rows stay, also of keys without a tile: a run with dates has asked for them.
         previous: None where the last run failed.
     """
 
-    tiles: Days | None
-    features: Days | None
+    tiles: Days
+    features: Days
     kept: Days = _NO_DAYS
     previous: Snapshot | None = None
 
@@ -83,7 +83,7 @@ def build(run: Run) -> None:
 def _build(run: Run, entity: str, stale: Days | None, base: Base | None, newest: datetime.date) -> None:
     plan = _plan(run, entity, stale, base, newest)
     _write_tiles(run, entity, plan)
-    _replace(run, f"{entity}_features", _features(run, entity, plan, newest), plan.features)
+    _replace(run, f"{entity}_features", _features(run, entity, plan, newest), None if plan is None else plan.features)
     with run.step("leakage_guard", table=f"{entity}_features"):
         _guard(run, entity, plan)
 
@@ -145,9 +145,9 @@ def _days_of_changed_items(run: Run, before: int) -> Days:
     return Days.of(row["date"] for row in days.collect())
 
 
-def _plan(run: Run, entity: str, stale: Days | None, base: Base | None, newest: datetime.date) -> Plan:
+def _plan(run: Run, entity: str, stale: Days | None, base: Base | None, newest: datetime.date) -> Plan | None:
     if stale is None or base is None:
-        return Plan(None, None)
+        return None
     declared = run.config.features.of(entity)
     tiles = stale | stale.later(1) if "sessions" in columns_needed(declared) else stale
     # The last day is that as of which the run before has made every key: its rows make way for those of this run, as do
@@ -171,17 +171,17 @@ def _replace(run: Run, name: str, rows: DataFrame, days: Days | None) -> None:
     run.count(name, run.write(name, together(of_days, "month", *run.table(name).keys), where))
 
 
-def _write_tiles(run: Run, entity: str, plan: Plan) -> None:
+def _write_tiles(run: Run, entity: str, plan: Plan | None) -> None:
     events = run.read("events")
-    if plan.tiles is not None:
+    if plan is not None:
         events = events.where((plan.tiles | plan.tiles.earlier(1)).predicate())  # the day before: a session may go on
     tiles = day_tiles(events, run.read("items"), entity, run.config.features)
-    _replace(run, f"{entity}_days", tiles, plan.tiles)
+    _replace(run, f"{entity}_days", tiles, None if plan is None else plan.tiles)
 
 
-def _features(run: Run, entity: str, plan: Plan, newest: datetime.date) -> DataFrame:
+def _features(run: Run, entity: str, plan: Plan | None, newest: datetime.date) -> DataFrame:
     declared, tiles, spine = run.config.features.of(entity), run.read(f"{entity}_days"), _spine(run, entity, plan, newest)
-    if plan.features is None:
+    if plan is None:
         return trailing_features(tiles, spine, entity, declared)
     reached = tiles.where((plan.features | plan.features.earlier(longest_window(declared))).predicate())
     if sum(day <= run.last_day for day in plan.features) < _FEW_DAYS:  # and the day as of which every key is asked for
@@ -190,28 +190,29 @@ def _features(run: Run, entity: str, plan: Plan, newest: datetime.date) -> DataF
     return trailing_features(reached, spine, entity, declared)
 
 
-def _spine(run: Run, entity: str, plan: Plan, newest: datetime.date) -> DataFrame:
+def _spine(run: Run, entity: str, plan: Plan | None, newest: datetime.date) -> DataFrame:
     """Keys and days that have a row whether or not they have a tile."""
     own, spine = run.as_of(), every_key(_all_keys(run, entity, plan), entity, newest)
     if own < newest:
         before = run.read(f"{entity}_days").where(F.col("date") < F.lit(own))
         spine = spine.unionByName(every_key(before, entity, own))
-    if plan.kept:
+    if plan is not None and plan.kept:
         kept = run.newest(f"{entity}_features").where(plan.kept.predicate())
         spine = spine.unionByName(kept.select(f"{entity}_id", "date"))
     return spine
 
 
-def _all_keys(run: Run, entity: str, plan: Plan) -> DataFrame:
+def _all_keys(run: Run, entity: str, plan: Plan | None) -> DataFrame:
     """Every key that has a tile, once or more.
 
     Where the run before has asked for every key, only the days that changed since can add one or take one away, and those
     that lost their tile of such a day are looked for on all days; so the tiles of years are not read for one day more.
     """
-    key, table, previous = f"{entity}_id", f"{entity}_days", plan.previous
+    key, table = f"{entity}_id", f"{entity}_days"
     tiles = run.read(table)
-    if previous is None or plan.tiles is None:
+    if plan is None or plan.previous is None:
         return tiles
+    previous = plan.previous
     now = tiles.where(plan.tiles.predicate()).select(key)
     known = run.newest(f"{entity}_features").where(F.col("date") == F.lit(previous.day)).select(key)
     known_days = Days.of(day for day in plan.tiles if day < previous.day)  # on the others there was no tile to lose
@@ -223,9 +224,9 @@ def _all_keys(run: Run, entity: str, plan: Plan) -> DataFrame:
     return known.union(now)
 
 
-def _guard(run: Run, entity: str, plan: Plan) -> None:
+def _guard(run: Run, entity: str, plan: Plan | None) -> None:
     declared, events, rows = run.config.features.of(entity), run.read("events"), run.read(f"{entity}_features")
-    if plan.features is not None:
+    if plan is not None:
         days = longest_window(declared) + 1  # and one for the session before
         rows = rows.where(plan.features.predicate())
         events = events.where((plan.features | plan.features.earlier(days)).predicate())

@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from features.cleaning.columns import CLEANED, Table
-from features.source.config import Section
+from features.section import Section
 
 RULES = ("not_null", "between", "one_of", "matches", "unique", "refers_to")
 

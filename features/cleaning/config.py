@@ -12,7 +12,8 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 
 from features.cleaning.check_config import Check
 from features.cleaning.columns import CLEANED, Table, table_of
-from features.source.config import EVENT_COLUMNS, Section, SourceConfig
+from features.section import Section
+from features.source.config import EVENT_COLUMNS, SourceConfig
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import Discriminator, Tag, model_validator
 
 from features.content.fields import Bucket, Cross, Labels, Number, Text, Vector, attribute_of
-from features.source.config import Section
+from features.section import Section
 
 _KINDS = {"labels": Labels, "number": Number, "bucket": Bucket, "cross": Cross, "text": Text, "vector": Vector}
 

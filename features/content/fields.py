@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from features.source.config import Section
+from features.section import Section
 
 Scaling = Literal["z_score", "log", "min_max", "quantile"]
 _ATTRIBUTE = re.compile(r"attributes\.\w+")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
-from features.source.config import Section
+from features.section import Section
 
 
 class Selection(Section):

@@ -8,41 +8,22 @@ from __future__ import annotations
 import codecs
 import datetime
 import re
-from functools import cache
 from typing import Annotated, Literal, Self
-from zoneinfo import available_timezones
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PositiveInt,
     field_validator,
     model_validator,
 )
 
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+from features.section import Section, Zone
 
 # json: one object a line. json_map: a file is one object, whose columns are `key` and `value`, such as {"item": [categories]}.
 Format = Literal["csv", "json", "json_map", "parquet", "delta"]
-
-
 LATE_DAYS = 2
-_zones = cache(available_timezones)  # reads every file of the database
-
-
-def check_zone(zone: str) -> str:
-    if zone not in _zones() and not re.fullmatch(r"[+-](0\d|1[0-8]):[0-5]\d", zone):
-        raise ValueError(f"a zone must be one of the IANA's, such as Europe/Berlin, or an offset, +02:00. Received {zone!r}.")
-    return zone
-
-
-Zone = Annotated[str, AfterValidator(check_zone)]
 _PATTERN = r"([GyMLdDaHhKkmsSVzOXxZ]|'[^']*'|[^A-Za-z'{}#])+"  # what Spark's datetime patterns that are read may hold
 _NO_WEEKDAY = "Spark reads no weekday (E): columns.event_time.pattern takes what comes after it, '^\\w+,? (.+)$'. "
 
@@ -117,7 +98,7 @@ class FileSource(Section):
     header: tuple[str, ...] | None = None  # names of the columns of a CSV without a header line
     multiline: bool = False  # CSV: quoted fields may hold line breaks; such a file cannot be split among tasks
     missing: tuple[Text, ...] = ()  # what stands for nothing in any field that is read, such as NA
-    where: dict[str, Texts] = {}  # rows that say something else in one of these columns of the source are not read
+    where: dict[str, Texts] = Field({})  # rows that say something else in one of these columns of the source are not read
     version: int | None = Field(None, ge=0)  # of a Delta source; the newest one where none is given
 
     @field_validator("missing")
@@ -211,6 +192,8 @@ class EventSource(FileSource):
                 "columns must map event_time. Where only the order of events is known, time is {unit: order}; where not even "
                 f"that, {{unit: none}}. Received {sorted(self.columns)}."
             )
+        if self.time.unit in ("order", "none") and "{date}" in self.path:
+            raise ValueError(f"{{date}} in path is for events with times. Received time.unit={self.time.unit}.")
 
     @model_validator(mode="after")
     def late_days_need_files_of_days(self) -> Self:

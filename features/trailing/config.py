@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, PositiveInt, model_validator
 
 from features.profiling.config import Drift, Selection
-from features.source.config import Section, Zone
+from features.section import Section, Zone
 from features.trailing.feature import Declared, Feature, Ratio, windows_of
 from features.trailing.operations import Part
 

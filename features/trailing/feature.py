@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from features.schema import NUMBERS
-from features.source.config import Section
+from features.section import Section
 from features.trailing.operations import CONTEXT, EVENTS, OPERATIONS, Kind, Operation, Part, as_name, column_name
 
 KINDS: dict[str, Kind] = {

@@ -165,6 +165,7 @@ def example_of(reason: str, raw: str) -> str:
 def ways_out(name: str, reasons: Iterable[str]) -> list[str]:
     """What may be declared about the source `name` that it is not refused for these reasons, if there is such a key."""
     ways = {f"{key}_duplicate": f"source.{name}.repeats: last" for key in ("item_id", "user_id")}
+    ways["outside_dates"] = "source.events.late_days, or a path without {date}"
     ways |= {f"{lists}_malformed": f"source.{name}.columns.{lists}.take: values" for lists in ("categories", "tags")}
     return [f"Against {reason}: {ways[reason]}." for reason in sorted(ways.keys() & set(reasons))]
 

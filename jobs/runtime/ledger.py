@@ -6,7 +6,6 @@ import datetime
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import takewhile
 
 from pyspark.sql import Row
 from pyspark.sql import functions as F
@@ -96,20 +95,21 @@ def base(warehouse: Warehouse, runs: Sequence[Row], recipe: str, dated: bool) ->
     Args:
         dated: whether the run that asks has dates. One without must know all that had since the last one without.
     """
-    wrote = [run for run in runs if _has_written(run)]
-    good = next((n for n, run in enumerate(wrote) if run["exit_code"] == 0), None)
-    if good is None:
+    written = [run for run in reversed(runs) if _has_written(run)]  # the oldest first
+    good = [n for n, run in enumerate(written) if run["exit_code"] == 0]
+    if not good:
         return None
-    made = wrote[good::-1]
-    outputs = {name: version for run in made for name, version in run["outputs"].items()}
+    made_by = written[good[-1] :]  # the last good run, and the failures since
+    outputs = {name: version for run in made_by for name, version in run["outputs"].items()}
     untouched = all(warehouse.version(name) == version for name, version in outputs.items())
-    if not untouched or any(run["recipe"] != recipe for run in made):
+    if not untouched or any(run["recipe"] != recipe for run in made_by):
         return None
-    since = list(takewhile(lambda run: _end(run) is not None or run["exit_code"] != 0, wrote))
-    if not dated and len(since) == len(wrote) and len(runs) == _LOOKED_AT:
+    without_dates = [n for n in good if _end(written[n]) is None]
+    if not without_dates and not dated and len(runs) == _LOOKED_AT:  # the last one lies further back
         return None
+    since = written[without_dates[-1] + 1 :] if without_dates else written
     ends = Days.of(end for run in since if (end := _end(run)) is not None)
-    return Base(tuple(dict(run["inputs"]) for run in made), outputs, ends)
+    return Base(tuple(dict(run["inputs"]) for run in made_by), outputs, ends)
 
 
 def last_written(runs: Sequence[Row]) -> Row | None:

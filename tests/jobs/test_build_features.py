@@ -69,7 +69,7 @@ def test_a_run_over_one_day_makes_that_day_and_every_user_as_of_the_next_and_cha
 
 def test_days_without_events_are_no_input(house, full, capfd):
     assert main(["--config", house.conf(), "--date", "2021-05-01"]) == 4
-    assert "events: none between 2021-05-01 and 2021-05-01" in capfd.readouterr().err
+    assert "events: none from 2021-05-01 to 2021-05-01" in capfd.readouterr().err
 
 
 # Bringing tables up to date

@@ -46,6 +46,11 @@ def test_an_encoding_is_kept_under_a_name_that_java_knows():
             "where not even that, {unit: none}. Received ['item_id', 'user_id'].",
         ),
         (EventSource, EVENTS | {"time": {"unit": "none"}}, "is for a log without times. Received columns.event_time."),
+        (
+            EventSource,
+            EVENTS | {"path": "{date}", "time": {"unit": "order"}},
+            "is for events with times. Received time.unit=order.",
+        ),
         (EventSource, EVENTS | {"late_days": 1}, "late_days needs {date} in path. Received late_days=1, path='x'."),
         (EventSource, EVENTS | {"path": "{date}", "late_days": 367}, "should be less than or equal to 366"),
         (EventSource, EVENTS | {"context": ["a", "b", "a"]}, "a name must stand once. Received ['a', 'b', 'a']."),
