@@ -41,7 +41,9 @@ def build(run: Run) -> None:
     events = keep_types(run.read("events"), run.config.sequences)  # split as those of sequences are
     trained = with_split(events, run.config.sequences.split).where(F.col("split") == "train")
     trained = trained.select("user_id", "item_id", "date", "value").persist()
-    statistics, selection, drifts = [], [], dict[str, list[Drifted]]()
+    statistics, selection = [], []
+    drifts: dict[str, list[Drifted]] = {}
+    months_of: dict[str, dict[str, int]] = {}  # rows of each month, by table
     for entity in run.config.features.entities:
         table, rows = f"{entity}_features", run.read(f"{entity}_features")
         columns = feature_columns(run.config.features.of(entity))
@@ -52,7 +54,7 @@ def build(run: Run) -> None:
         with run.step("statistics", table=table):
             found = profile(active, columns).collect()
         statistics += [(table, *one) for one in found]
-        months = {one["month"]: int(one["number"]) for one in found if one["statistic"] == "rows"}
+        months = months_of[table] = {one["month"]: int(one["number"]) for one in found if one["statistic"] == "rows"}
         with run.step("selection", table=table):
             labelled = _labelled(run, rows, with_key(trained, run.read("items"), entity), entity)
             selection += [(table, *chosen) for chosen in _selection(run, labelled, numbers)]
@@ -66,9 +68,7 @@ def build(run: Run) -> None:
     run.count("features_left_out", sum(not kept for _, _, kept, *_ in selection))
     run.write("feature_selection", chosen.coalesce(1))
     _write_dictionary(run)
-    _judge(
-        run, [drifted._replace(feature=f"{table}.{drifted.feature}") for table, found in drifts.items() for drifted in found]
-    )
+    _judge(run, drifts, months_of)
 
 
 def _labelled(run: Run, rows: DataFrame, trained: DataFrame, entity: str) -> DataFrame:
@@ -99,14 +99,10 @@ def _drift(
 
     Args:
         months: number of rows of each.
-    Raises:
-        ContractError: the reference month has no rows.
     """
     rule = run.config.features.drift
-    if rule is None:
+    if rule is None or rule.reference not in months:
         return []
-    if rule.reference not in months:
-        raise ContractError(f"{entity}_features: the reference month of drift must have rows. Received {rule.reference}.")
     asked = {month: number for month, number in sorted(months.items()) if month >= rule.reference}
     few = {month: number for month, number in asked.items() if number < rule.min_rows}
     if few:
@@ -126,19 +122,30 @@ def _write_dictionary(run: Run) -> None:
         write_text(run.spark, path, render(run.config.name, tables))
 
 
-def _judge(run: Run, drifts: Sequence[Drifted]) -> None:
-    """Warns of drift, or raises ContractError, by the declared thresholds."""
+def _judge(run: Run, drifts: Mapping[str, Sequence[Drifted]], months_of: Mapping[str, Mapping[str, int]]) -> None:
+    """Warns of drift, or raises ContractError, by the declared thresholds, or where a table has no rows to compare with.
+
+    Args:
+        drifts: what was found, by table.
+        months_of: rows of each month, by table.
+    """
     rule = run.config.features.drift
     if rule is None:
         return
-    warned, failed = beyond_thresholds(drifts, rule)
-    for drifted in warned:
-        run.log("drift_warning", **drifted._asdict())
+    without = [table for table, months in months_of.items() if rule.reference not in months]
+    if without:
+        raise ContractError(
+            f"{', '.join(without)}: the reference month of drift must have rows. Received {rule.reference} (features.drift)."
+        )
+    found = [one._replace(feature=f"{table}.{one.feature}") for table, of_table in drifts.items() for one in of_table]
+    warned, failed = beyond_thresholds(found, rule)
+    for one in warned:
+        run.log("drift_warning", **one._asdict())
     run.count("drift_warnings", len(warned))
     if failed:
         breaches = "; ".join(f"{d.feature} {d.statistic} {d.number:.3f} in {d.month}" for d in failed)
         raise ContractError(
-            f"features: they must not drift so far from {rule.reference} (features.drift). Received {breaches}."
+            f"features: they must not drift so far from {rule.reference} (features.drift, fail). Received {breaches}."
         )
 
 
