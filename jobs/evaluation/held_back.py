@@ -14,8 +14,10 @@ from jobs.runtime.run import Run
 
 
 def check_split(run: Run, trained: Trained) -> None:
-    """Raises:
-    ContractError: the split of then may have given the model targets of valid and test of now to learn from.
+    """The log tells where the model saw other sequences than those it is judged by.
+
+    Raises:
+        ContractError: the split of then may have given the model targets of valid and test of now to learn from.
     """
     then = Split.model_validate(json.loads(trained.row["config"])["sequences"]["split"])
     now = run.config.sequences.split

@@ -19,6 +19,7 @@ from features.errors import ContractError
 from features.sequences.config import Split
 from jobs import evaluate_model
 from jobs.evaluation import judging
+from jobs.evaluation.held_back import check_split
 from jobs.evaluation.judging import OURS, POPULARITY
 from models.inputs import FIRST, HISTORY, UNKNOWN
 from models.network.transformer import Recommender
@@ -268,7 +269,7 @@ def test_a_model_is_not_judged_by_what_another_split_let_it_learn(then: dict[str
     trained = SimpleNamespace(row={"config": json.dumps({"sequences": {"split": then}})}, model_id="m1")
     told = r"models: m1 must not be judged by what it has learned from\. It was trained with sequences\.split="
     with pytest.raises(ContractError, match=told):
-        evaluate_model._check_split(run, trained)  # type: ignore[arg-type]
+        check_split(run, trained)  # type: ignore[arg-type]
 
 
 def _trained_with(tiny: Tiny, **sequences: Any) -> None:

@@ -245,10 +245,9 @@ def _built(scenario: Scenario, exit_code: int = 0) -> None:
 
 
 def test_what_trains_must_be_as_one_good_run_of_build_sequences_left_it_by_the_declarations_of_today(
-    spark, tmp_path, monkeypatch, capfd
+    spark, tmp_path, idle, capfd
 ):
-    result = {"steps": 1, "rows": 3, "device": "an abacus", "metrics": {}}
-    monkeypatch.setattr("jobs.training.workers.run_workers", lambda *_: [Ended(0, "", result)])
+    idle()
     scenario = Scenario(spark, tmp_path).with_tables(sequence_rows(3, 4))
     _built(scenario)
     assert scenario.train() == 0

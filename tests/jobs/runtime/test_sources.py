@@ -64,7 +64,7 @@ def test_a_json_object_has_a_row_for_each_key_and_a_file_that_is_none_is_one_bro
         ("a.json", False, None, "i2", '["b","c"]'),
         ("a.json", False, None, "i1", "a"),
         ("a.json", False, None, "i3", None),
-        ("b.json", True, '{"i4": ["a"', None),
+        ("b.json", True, '{"i4": ["a"', None, None),
     ]
     other = ItemSource.model_validate({"path": str(tmp_path), "format": "json_map", "columns": {"item_id": "id"}})
     with pytest.raises(ContractError, match=r"source.items maps columns that are not there: 'id'. Found: 'key', 'value'"):
@@ -125,9 +125,9 @@ def test_json_lines_keep_the_line_and_nested_values_as_json(spark, tmp_path):
     (tmp_path / "a.json").write_text("\n".join(lines))
     assert read(spark, source(tmp_path / "a.json", format="json")) == [
         ("a.json", False, lines[0], "1", '["a","b"]', None),
-        ("a.json", True, lines[1], None, None),
-        ("a.json", True, "7", None, None),
-        ("a.json", False, "{}", None, None),
+        ("a.json", True, lines[1], None, None, None),
+        ("a.json", True, "7", None, None, None),
+        ("a.json", False, "{}", None, None, None),
     ]
 
 

@@ -61,7 +61,7 @@ def test_files_with_other_names_and_the_same_rows_make_the_same_order():
     def build(names: list[str]) -> list[str]:
         table = [TableFile(name, 3, {"length": "4"}, first_example=f"user{i}") for i, name in enumerate(names)]
         plan = plan_epoch(reversed(table), seed=7, epoch=0, lanes=1, batch_size=4)
-        return [part.file.first for part in plan.parts[4][0]]
+        return [part.file.first_example for part in plan.parts[4][0]]
 
     assert build(["a", "b", "c", "d"]) == build(["d", "a", "c", "b"])
 

@@ -174,7 +174,8 @@ def test_transitions_are_weighed_as_is_best_on_validation_rows_ranked_one_by_one
     assert exported.transitions.following[2:, 0].tolist() == _most_frequent(table, chosen[0])
     assert ndcg[chosen] == pytest.approx(best, abs=1e-6)
     (reach,) = (r for r in (1, 3) if exported.transitions.chain.following[2:, 0].tolist() == _most_frequent(table, r))
-    assert alone[reach, exported.transitions.chain.fading] == pytest.approx(max(alone.values()), abs=1e-6) > min(alone.values())
+    assert alone[reach, exported.transitions.chain.fading] == pytest.approx(max(alone.values()), abs=1e-6)
+    assert max(alone.values()) > min(alone.values()) + 1e-3  # or it could not tell
     assert best > max(ndcg[1, fading, weight] for fading, weight in itertools.product(FADINGS, WEIGHTS))  # or it could not tell
 
 
