@@ -201,7 +201,7 @@ def _scored_users(scoring: Scoring) -> DataFrame:
 def _in_units(statistics: DataFrame, card: Mapping[str, Any]) -> Column | None:
     """What is `predicted` of a value in the unit of recommendations; None where the model has not learnt any."""
     score = z_scores(statistics, "sequences").get("value")
-    if score is None or not card.get("predicts_values", True):
+    if score is None or not card.get("predicts_values", card.get("tells_values", True)):
         return None
     if card.get("like_score") is not None:
         return 1 / (1 + F.exp(-F.col("predicted")))

@@ -85,7 +85,7 @@ class LossConfig(Section):
         draws = self.softmax not in (None, "full")
         if draws != (self.negatives > 0):
             raise ValueError(
-                "negatives are drawn for every softmax but full, which is to be declared, and for none with it. "
+                "negatives must go with a softmax that draws them and is declared: sampled, gbce or bce. "
                 f"Received softmax={self.softmax}, negatives={self.negatives}."
             )
         of_drawn = [name for name in ("per_position", "popularity_power") if getattr(self, name)]

@@ -111,6 +111,16 @@ class FileSource(Section):
             )
         return value
 
+    @model_validator(mode="after")
+    def where_can_be_found(self) -> Self:
+        wrong = [text for texts in self.where.values() for text in texts if text != text.strip() or text in self.missing]
+        if wrong:
+            raise ValueError(
+                "where must hold texts without blanks around them that are not missing; '' stands for what is. "
+                f"Received {wrong}."
+            )
+        return self
+
     @field_validator("encoding")
     @classmethod
     def encoding_is_like_ascii(cls, value: str) -> str:

@@ -121,6 +121,11 @@ class Reader:
             return self.text(name).isNull()
         return column.isNull() | F.isnan(column) if self._typed(name, FractionalType) is not None else column.isNull()
 
+    def untyped_text(self, name: str) -> Column:
+        """`text`; null where the source types the column as a time."""
+        typed = self._typed(name, TimestampType | TimestampNTZType | DateType)
+        return self.text(name) if typed is None else F.lit(None).cast("string")
+
     def _typed(self, name: str, kind: type[DataType] | UnionType) -> Column | None:
         """The column as the source types it; None: it is of another kind, or only a part of it is meant."""
         mapping = self.columns.get(name)

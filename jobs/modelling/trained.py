@@ -19,7 +19,7 @@ from features.content.labels import label_names
 from features.content.numbers import number_names
 from features.errors import ContractError, NoInputError
 from features.scaling import z_scores
-from features.trailing.tables import model_features
+from features.trailing.tables import logarithmic_features, model_features
 from jobs.modelling.contents import encoded, item_contents
 from jobs.modelling.shipping import private_folder
 from jobs.runtime.config import Scenario
@@ -154,6 +154,9 @@ def _check_inputs(run: Run, trained: Trained) -> None:
     then, now = json.loads(trained.row["config"])["sequences"]["event_types"], config.sequences.event_types
     if _unordered(then) != _unordered(now):
         wrong.append(f"sequences.event_types={then}, the scenario has {None if now is None else list(now)}")
+    linear = sorted(f for f in logarithmic_features(config.features.user) if f in fitted and not fitted[f].of_log)
+    if linear:  # as earlier versions stored them
+        wrong.append(f"z-scores of {', '.join(linear)}, the scenario has those of their logarithms")
     if wrong:
         raise ContractError(f"models: {trained.model_id} was trained with {'; '.join(wrong)}. Train a model for this scenario.")
 

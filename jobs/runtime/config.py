@@ -182,7 +182,7 @@ def _resolved(scenario: Scenario) -> Scenario:
     if content.item is None:
         content = content.model_copy(update={"item": default_content(items.columns if items else ())})
     if model.request_context is None:
-        model = model.model_copy(update={"request_context": scenario.source.events.time.unit != "order"})
+        model = model.model_copy(update={"request_context": scenario.source.events.time.unit not in ("order", "none")})
     if training.rank_seen is None:
         training = training.model_copy(update={"rank_seen": not scenario.scoring.leaves_out_seen})
     return scenario.model_copy(update={"content": content, "model": model, "training": training})
@@ -238,7 +238,11 @@ def _override(values: dict[str, Any], override: str, mistakes: list[str]) -> Non
         return
     here: Any = values
     for parent in parents:
-        here = here.setdefault(parent, {}) if isinstance(here, dict) else None
+        if not isinstance(here, dict):
+            break
+        child = here.get(parent, {})
+        here[parent] = dict(child) if isinstance(child, dict) else child  # what an anchor names stands elsewhere, too
+        here = here[parent]
     if not isinstance(here, dict):
         mistakes.append(f"--set {key}: must name a key in a mapping. Received {override!r}.")
         return

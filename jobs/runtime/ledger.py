@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 
 from pyspark.sql import Row
@@ -85,7 +85,7 @@ def last_good(runs: Sequence[Row], fingerprint: str) -> dict[str, int] | None:
     return None if row is None else dict(row["outputs"])
 
 
-def base(warehouse: Warehouse, runs: Sequence[Row], recipe: str, dated: bool) -> Base | None:
+def base(runs: Sequence[Row], recipe: str, is_left: Callable[[str, int], bool], dated: bool) -> Base | None:
     """What a job's tables, as they are now, were made from; None: one must start anew.
 
     For jobs whose every good run, with dates or without, leaves its tables as they follow from its inputs. So the last one
@@ -93,6 +93,7 @@ def base(warehouse: Warehouse, runs: Sequence[Row], recipe: str, dated: bool) ->
     the tables.
 
     Args:
+        is_left: whether a table is still as it was at a version.
         dated: whether the run that asks has dates. One without must know all that had since the last one without.
     """
     written = [run for run in reversed(runs) if _has_written(run)]  # the oldest first
@@ -101,7 +102,7 @@ def base(warehouse: Warehouse, runs: Sequence[Row], recipe: str, dated: bool) ->
         return None
     made_by = written[good[-1] :]  # the last good run, and the failures since
     outputs = {name: version for run in made_by for name, version in run["outputs"].items()}
-    untouched = all(warehouse.version(name) == version for name, version in outputs.items())
+    untouched = all(is_left(name, version) for name, version in outputs.items())
     if not untouched or any(run["recipe"] != recipe for run in made_by):
         return None
     without_dates = [n for n in good if _end(written[n]) is None]

@@ -6,7 +6,7 @@ import datetime
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame, Row, SparkSession
@@ -163,7 +163,7 @@ class Run:
         """What the outputs, as they are now, were made from; None: build everything, as a forced run without dates does."""
         if self.force and self.dates is None:
             return None
-        return ledger.base(self.warehouse, self._runs_before, self.row.recipe, dated=self.dates is not None)
+        return ledger.base(self._runs_before, self.row.recipe, partial(self.is_as_left, self.job), dated=self.dates is not None)
 
     def expect_same_declarations(self) -> None:
         """The run is about to replace rows among others.
@@ -214,17 +214,15 @@ class Run:
     def is_up_to_date(self) -> bool:
         """The last good run had the same fingerprint, and the tables are as it left them."""
         outputs = ledger.last_good(self._runs_before, self.row.fingerprint)
-        if outputs is None:
+        if outputs is None or not all(self.is_as_left(self.job, name, version) for name, version in outputs.items()):
             return False
-        self.row.outputs = outputs
-        return all(self.is_as_left(self.job, name, version) for name, version in outputs.items())
+        self.row.outputs = outputs  # not before: a run that fails here has written nothing
+        return True
 
     def is_as_left(self, job: Job, name: str, version: int) -> bool:
-        """Whether a table that a job left at a version still has the job's own rows as they were, and it alone wrote them."""
-        own = job.shared.get(name)
-        if own is None:
-            return self.warehouse.version(name) == version
-        return is_untouched(self.warehouse, self.table(name), version, own)
+        """Whether a table that a job left at a version still has the job's own rows, all where it shares it with no other, in
+        the same files: VACUUM makes a version more, too."""
+        return is_untouched(self.warehouse, self.table(name), version, job.shared.get(name, "TRUE"))
 
     def perform(self) -> int:
         """Builds, then ends; returns the exit code."""

@@ -39,6 +39,4 @@ def check_made_together(run: Run) -> None:
 
 def _is_left(run: Run, name: str, version: int) -> bool:
     """Whether this run reads what build_sequences left, if it reads that table at all."""
-    if name not in run.versions or run.version(name) == version:
-        return True
-    return name in MAKER.shared and run.is_as_left(MAKER, name, version)
+    return name not in run.versions or run.is_as_left(MAKER, name, version)

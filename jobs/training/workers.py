@@ -14,7 +14,7 @@ from jobs.runtime.run import Run
 from jobs.training.barrier import run_workers
 from models.errors import WorkerError
 from models.training.launch import Ended, first_cause
-from models.training.spec import IDENTITY, TrainingResult, TrainSpec
+from models.training.spec import BEGUN, TrainingResult, TrainSpec
 
 
 def train(run: Run, spec: TrainSpec) -> TrainingResult:
@@ -54,10 +54,8 @@ def threads(run: Run, workers: int) -> int:
 def as_begun(spec: TrainSpec) -> TrainSpec:
     """The spec, with as many threads as the run began with where it has a checkpoint: others would round its last bits
     otherwise."""
-    begun = _spec_file(spec)
-    if not begun.with_name(IDENTITY).exists():
-        return spec
-    return spec.model_copy(update={"threads": json.loads(begun.read_text(encoding="utf-8"))["threads"]})
+    begun = Path(spec.folder, BEGUN)
+    return spec.model_copy(update=json.loads(begun.read_text(encoding="utf-8"))) if begun.exists() else spec
 
 
 def _cores() -> int:
@@ -66,16 +64,12 @@ def _cores() -> int:
 
 
 def _write_spec(spec: TrainSpec) -> str:
-    path = _spec_file(spec)
+    path = Path(spec.folder, "spec.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(f".{uuid.uuid4().hex}")  # of this run alone: another may write the same
     new.write_text(spec.model_dump_json(indent=1), encoding="utf-8")
     new.rename(path)  # whole or not at all: the next run reads it
     return str(path)
-
-
-def _spec_file(spec: TrainSpec) -> Path:
-    return Path(spec.folder, "spec.json")
 
 
 def _result(ends: Sequence[Ended], spec: TrainSpec) -> TrainingResult:
@@ -91,7 +85,11 @@ def _result(ends: Sequence[Ended], spec: TrainSpec) -> TrainingResult:
 def _less_memory(spec: TrainSpec) -> str:
     """What to do where the system has killed a worker, as it does with the largest process once memory is out."""
     training, negatives = spec.training, spec.training.loss.negatives
-    items = f"loss.negatives={negatives}" if negatives else f"or set loss.softmax: sampled, for items={spec.sizes.items}"
+    items = (
+        f"training.loss.negatives={negatives} (of training.loss.softmax={training.loss.softmax})"
+        if negatives
+        else f"or set training.loss.softmax: sampled, for items={spec.sizes.items}"
+    )
     return (
         "If it is killed again, it probably runs out of memory: give the machine more, or lower "
         f"training.batch_size={training.batch_size}, model.dim={spec.model.dim}, {items}."

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from models.errors import CheckpointError
 from models.network.transformer import Recommender
-from models.training.spec import IDENTITY, TrainSpec
+from models.training.spec import BEGUN, IDENTITY, TrainSpec
 
 KEPT = 2  # checkpoints: the newest, and the one before
 BEST = "best"  # in a checkpoint, the weights that validated best
@@ -58,6 +58,8 @@ class Checkpoints:
         self._folder.mkdir(parents=True, exist_ok=True)
         identity = self._folder / IDENTITY
         if not identity.exists():
+            begun = json.dumps({"threads": self._spec.threads})  # which decide the last bits: a resumed run takes as many
+            (self._folder / BEGUN).write_text(begun, encoding="utf-8")
             new = identity.with_suffix(".new")
             new.write_text(json.dumps(self._spec.identity(), indent=1))
             new.rename(identity)  # before the first checkpoint, so that none is ever without

@@ -14,7 +14,8 @@ from models.inputs import Sizes
 # another order.
 _WITHOUT_EFFECT = {"workers", "checkpoint_steps", "step_timeout_seconds"}
 
-IDENTITY = "identity.json"  # beside the checkpoints of a run
+IDENTITY = "identity.json"  # beside the checkpoints of a run: what decides the weights
+BEGUN = "begun.json"  # beside them, too: what a resumed run takes over
 GATE = "gate "  # start of the names of gates among the metrics of a run
 
 

@@ -189,7 +189,7 @@ def test_a_source_whose_first_rows_are_all_written_otherwise_ends_with_3_before_
     assert log.run("--set", "source.events.time.unit=s") == 3
     dry, message = [line for line in capsys.readouterr().err.splitlines() if line.startswith("clean_events: ")]
     assert dry == message
-    assert "Of the first 2 in" in message and "{'event_time_malformed': 2, 'value_malformed': 1}" in message
+    assert "The first 2:" in message and "{'event_time_malformed': 2, 'value_malformed': 1}" in message
     assert 'value_malformed: such as {"u":"b","i":"y","t":"1714564800001","v":"two"}. time.unit: ms?' in message
     assert not (tmp_path / "warehouse" / "quarantine").exists()
     assert log.run("--date", "2024-05-01") == 4  # they may be of other days, as there is no {date} in the path
@@ -198,6 +198,17 @@ def test_a_source_whose_first_rows_are_all_written_otherwise_ends_with_3_before_
 def test_rows_that_the_scenario_leaves_out_do_not_end_a_run_where_they_stand_first(tmp_path):
     early = [f"c,x,2020-01-01 10:00:00,{n}" for n in range(FIRST_ROWS)]
     assert Log(tmp_path, [*early, *GOOD], clean="{max_refused: 1, earliest: 2024-01-01}").run("--dry-run") == 0
+
+
+def test_first_rows_that_are_bad_together_do_not_end_a_run_of_which_others_are_good(tmp_path):
+    bad = [f",x,2024-01-01 10:00:00,{n}" for n in range(FIRST_ROWS)]
+    assert Log(tmp_path, [*bad, *GOOD], clean="{max_refused: 1}").run("--dry-run") == 0
+
+
+def test_a_log_from_before_1990_is_looked_at_by_its_declared_first_day(tmp_path):
+    log = Log(tmp_path, ["a,x,1975-01-01 10:00:00,1", "b,y,1976-01-01 10:00:00,2"], clean="{earliest: 1970-01-01}")
+    assert log.run("--dry-run") == 0
+    assert log.run("--dry-run", "--set", "clean.earliest=1990-01-01") == 3
 
 
 def test_items_may_stand_in_the_log_itself_where_the_last_row_of_each_is_declared_to_stay(spark, tmp_path, capsys):

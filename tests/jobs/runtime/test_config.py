@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from jobs.runtime import config
 from jobs.runtime.config import load
 from jobs.runtime.errors import ConfigError
 from jobs.runtime.job import Job
@@ -202,10 +203,21 @@ def test_validation_ranks_what_scoring_recommends(tmp_path: Path, overrides: lis
 @pytest.mark.parametrize(
     ("overrides", "known"),
     [([], True), (["source.events.time={unit: order}"], False),
+     (["source.events.time={unit: none}", "source.events.columns={user_id: u, item_id: i}"], False),
      (["source.events.time={unit: order}", "model.request_context=true"], True), (["model.request_context=false"], False)],
 )  # fmt: skip
 def test_a_request_knows_its_time_where_times_are_not_made_up(tmp_path: Path, overrides: list[str], known: bool) -> None:
     assert load(written(tmp_path, GOOD), overrides).model.knows_request_time is known
+
+
+def test_an_override_leaves_what_shares_an_anchor_with_its_key_alone(tmp_path: Path) -> None:
+    text = "a: &x {path: p, time: {unit: s}}\nb: *x\nc: {<<: *x}\n"
+    (tmp_path / "anchors.yaml").write_text(text)
+    values, mistakes = config._read(str(tmp_path / "anchors.yaml")), list[str]()
+    for override in ("a.path=q", "c.time.unit=ms"):
+        config._override(values, override, mistakes)
+    assert not mistakes and [values["a"]["path"], values["b"]["path"]] == ["q", "p"]
+    assert [values[key]["time"]["unit"] for key in "abc"] == ["s", "s", "ms"]
 
 
 def test_the_hash_follows_the_values_of_its_sections_only(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 import datetime as dt
 import json
-from types import SimpleNamespace
 
 import pytest
 from pyspark.sql import Row
@@ -29,7 +28,7 @@ def _runs(*runs):
 
 def _base(runs, recipe="recipe", dated=False, now=()):
     """`now` are the versions of the tables as they are."""
-    return ledger.base(SimpleNamespace(version=dict(now).get), runs, recipe, dated)
+    return ledger.base(runs, recipe, lambda name, version: dict(now).get(name) == version, dated)
 
 
 def test_a_run_goes_on_from_the_last_good_one_and_knows_the_runs_with_dates_since_the_last_without():

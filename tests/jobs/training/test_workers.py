@@ -7,11 +7,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import tensorflow as tf
 from pyspark.sql import SparkSession
 
 from jobs.runtime.errors import ConfigError
 from jobs.training.workers import _result, as_begun, refuse_remote, threads
 from models.errors import WorkerError
+from models.training.checkpoint import Checkpoints
 from models.training.launch import Ended
 from tests.models.tables import training_spec
 
@@ -35,18 +37,20 @@ def test_workers_need_a_path_that_their_machine_mounts(root: str, refused: bool)
 
 def test_a_run_that_has_a_checkpoint_goes_on_with_as_many_threads_as_it_began_with(tmp_path: Path) -> None:
     begun = training_spec(tmp_path, tmp_path)
-    (tmp_path / "spec.json").write_text(begun.model_dump_json())
     now = begun.model_copy(update={"threads": 2})
     assert as_begun(now) == now  # it was killed before there was one
-    (tmp_path / "identity.json").write_text("{}")
+    Checkpoints(str(tmp_path), begun, {"step": tf.Variable(1)}).save(1)
     assert as_begun(now) == begun
 
 
 @pytest.mark.parametrize(
     ("loss", "lower"),
     [
-        ({}, r"model.dim=16, or set loss.softmax: sampled, for items=12\."),
-        ({"softmax": "sampled", "negatives": 7}, r"model.dim=16, loss.negatives=7\."),
+        ({}, r"model.dim=16, or set training.loss.softmax: sampled, for items=12\."),
+        (
+            {"softmax": "sampled", "negatives": 7},
+            r"model.dim=16, training.loss.negatives=7 \(of training.loss.softmax=sam",
+        ),
     ],
 )
 def test_a_worker_that_the_system_has_killed_is_told_with_what_needs_less_memory(
