@@ -151,7 +151,7 @@ def make(
     rows = [
         fitted | {"owner": owner, "column": column, "statistic": s, "number": n}
         for (owner, column), of in numbers.items()
-        for s, n in zip(("mean", "std"), of, strict=True)
+        for s, n in zip(("log_mean", "log_std") if column == "events_count_7d" else ("mean", "std"), of, strict=True)
     ]
     tiny.write("statistics", rows)
     tiny.write("user_vocabulary", [{"user_id": u, "index": n} for n, u in enumerate(walks, FIRST)])

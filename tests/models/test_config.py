@@ -9,9 +9,9 @@ from models.config import EvaluationConfig, LossConfig, TrainingConfig
     [
         ({"next_item": 0, "value": 0}, "next_item and value must not both be 0"),
         ({"like_from": 4, "value": 0}, "like_from needs a rating head that learns"),
-        ({"softmax": "sampled", "negatives": 0}, "negatives are drawn for every softmax but full"),
-        ({"softmax": "full", "negatives": 5}, "negatives are drawn for every softmax but full"),
-        ({"negatives": 5}, "negatives are drawn for every softmax but full"),
+        ({"softmax": "sampled", "negatives": 0}, "negatives must go with a softmax that draws them"),
+        ({"softmax": "full", "negatives": 5}, "negatives must go with a softmax that draws them"),
+        ({"negatives": 5}, "negatives must go with a softmax that draws them"),
         ({"popularity_power": 0.5, "per_position": True}, "per_position, popularity_power must go with a softmax that draws"),
     ],
 )
