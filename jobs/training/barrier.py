@@ -91,15 +91,15 @@ def run_workers(spark: SparkSession, spec: str, workers: int, threads: int | Non
         with LogRelay(spark.conf.get("spark.driver.host", "localhost") or "localhost") as relay:
             return stage.mapPartitions(_Task(spec, str(mark), threads, fields, relay.address)).collect()
     except Exception as error:
-        told = _told(error, workers)
-        if told is None:
+        known = _translated(error, workers)
+        if known is None:
             raise
-        raise told from error
+        raise known from error
     finally:
         mark.unlink(missing_ok=True)
 
 
-def _told(error: Exception, workers: int) -> Exception | None:
+def _translated(error: Exception, workers: int) -> Exception | None:
     """What a user can do about the end of a barrier stage; None: it is a defect."""
     text = str(getattr(error, "java_exception", error))
     refusal = next((way_out for sign, way_out in _REFUSALS.items() if sign in text), None)

@@ -13,7 +13,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs.runtime.errors import ConfigError
-from jobs.training.barrier import _Task, _told, run_workers
+from jobs.training.barrier import _Task, _translated, run_workers
 from jobs.training.log_relay import RelayAddress
 from models.errors import WorkerError
 
@@ -65,9 +65,9 @@ STAGE_FAILED = "Could not recover from a failed barrier ResultStage. Most recent
 
 def test_a_lost_executor_is_worth_a_retry_and_an_error_in_python_is_a_defect() -> None:
     lost = RuntimeError(f"{STAGE_FAILED}ExecutorLostFailure (executor 1 exited caused by one of the running tasks) Reason: x")
-    assert isinstance(_told(lost, 1), WorkerError)
+    assert isinstance(_translated(lost, 1), WorkerError)
     defect = RuntimeError(f"{STAGE_FAILED}org.apache.spark.api.python.PythonException: Traceback: KeyError: 'gpu'")
-    assert _told(defect, 1) is None
+    assert _translated(defect, 1) is None
 
 
 def test_lines_of_workers_carry_the_fields_of_the_run_behind_their_time_and_any_json_is_a_line() -> None:

@@ -20,7 +20,7 @@ from models.training.checkpoint import best_model
 from models.training.cluster import Cluster
 from models.training.spec import TrainingResult, TrainSpec
 from models.training.train import TrainingRun, train
-from models.training.validation import Validation
+from models.training.validation import Judgement, Validation
 from models.training.watchdog import Watchdog
 from tests.models.examples import opinions_by_loop
 from tests.models.tables import ITEMS, SIZES, item_transitions, sequence_rows, training_spec, write_tables
@@ -179,16 +179,22 @@ def test_transitions_are_weighed_as_is_best_on_validation_rows_ranked_one_by_one
     assert best > max(ndcg[1, fading, weight] for fading, weight in itertools.product(FADINGS, WEIGHTS))  # or it could not tell
 
 
-def test_of_many_targets_the_first_of_each_lane_weigh_the_transitions(undisturbed, monkeypatch):
-    judged: list[float] = []
+@pytest.fixture
+def judged(monkeypatch) -> list[float]:
+    """How many targets each batch of validation was judged by, from now on."""
+    counts: list[float] = []
 
     def count(self: Validation, *given: Any) -> np.ndarray:
         sums = judge(self, *given)
-        judged.append(sums[0, 2])
+        counts.append(sums[0, Judgement.TARGETS])
         return sums
 
     judge = Validation._judge
     monkeypatch.setattr(Validation, "_judge", count)
+    return counts
+
+
+def test_of_many_targets_the_first_of_each_lane_weigh_the_transitions(undisturbed, judged, monkeypatch):
     finished = undisturbed[0].model_copy(update={"export": None})
     run(finished)
     assert sum(judged) == 20  # all that there are
@@ -198,16 +204,7 @@ def test_of_many_targets_the_first_of_each_lane_weigh_the_transitions(undisturbe
     assert judged == [3, 3]  # of each of two lanes
 
 
-def test_of_many_targets_the_first_of_each_lane_judge_an_epoch(tables, tmp_path, monkeypatch):
-    judged: list[float] = []
-
-    def count(self: Validation, *given: Any) -> np.ndarray:
-        sums = judge(self, *given)
-        judged.append(sums[0, 2])
-        return sums
-
-    judge = Validation._judge
-    monkeypatch.setattr(Validation, "_judge", count)
+def test_of_many_targets_the_first_of_each_lane_judge_an_epoch(tables, tmp_path, judged, monkeypatch):
     monkeypatch.setattr(validation, "JUDGED", 5)
     run(training_spec(tables, tmp_path, epochs=1))
     assert judged[:2] == [3, 3]  # of each of two lanes
