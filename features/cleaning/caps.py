@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from features.cleaning.config import Cap
 from features.cleaning.duplicates import is_kept
-from features.source.parsing import SOURCE_ORDER
+from features.source.raw import SOURCE_ORDER
 
 
 def with_caps(events: DataFrame, caps: Sequence[Cap]) -> DataFrame:

@@ -11,7 +11,7 @@ from features.cleaning.checks import value_of
 from features.cleaning.config import Impute
 from features.cleaning.duplicates import is_kept
 from features.cleaning.marks import marked
-from features.source.parsing import SOURCE_ORDER
+from features.source.raw import SOURCE_ORDER
 
 
 def with_carried_forward(events: DataFrame, rules: Sequence[Impute]) -> DataFrame:

@@ -10,7 +10,8 @@ from pyspark.sql import functions as F
 from features.cleaning.check_config import Check
 from features.cleaning.columns import CLEANED
 from features.cleaning.duplicates import is_kept
-from features.source.parsing import SOURCE_ORDER, any_of, reasons
+from features.source.raw import SOURCE_ORDER
+from features.source.reasons import any_of, reasons
 
 
 def with_checks(rows: DataFrame, checks: Sequence[Check], references: dict[str, DataFrame]) -> DataFrame:

@@ -15,7 +15,7 @@ from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
 from features.cleaning.config import Duplicates
-from features.source.parsing import SOURCE_ORDER
+from features.source.raw import SOURCE_ORDER
 
 _TELLING = ("event_type", "event_time")
 _CONTENT = ("event_id", "event_type", "value", "event_time", "session_id", "context")  # an event's, beside user and item

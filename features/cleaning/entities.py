@@ -10,7 +10,10 @@ from pyspark.sql import functions as F
 from features.cleaning.check_config import Check
 from features.cleaning.checks import with_checks
 from features.source.config import ItemSource, Repeats, TagSource, UserSource
-from features.source.parsing import SOURCE_ORDER, Reader, as_number, line_reasons, raw_text
+from features.source.raw import SOURCE_ORDER, raw_text
+from features.source.reader import Reader
+from features.source.reasons import line_reasons
+from features.source.values import as_number
 
 
 def parse_items(raw: DataFrame, source: ItemSource, checks: Sequence[Check] = ()) -> DataFrame:

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from features.schema import conform
-from features.source.parsing import SOURCE_ORDER
+from features.source.raw import SOURCE_ORDER
 from features.tables import QUARANTINE
 
 UNDATED = datetime.date(1970, 1, 1)  # `date` of a refused row that belongs to no day

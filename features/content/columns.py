@@ -6,7 +6,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from features.content.fields import attribute_of
-from features.source.parsing import as_number
+from features.source.values import as_number
 
 _YEAR = 365.2425 * 86400 * 1e6  # microseconds
 REFERENCE = ("age", "reference_year")  # the fitted number that an item's age is counted from

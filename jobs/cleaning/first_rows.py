@@ -12,7 +12,10 @@ from features.cleaning.config import CleanConfig
 from features.cleaning.entities import parse_items, parse_tags, parse_users
 from features.errors import ContractError
 from features.source.config import EventSource, FileSource, ItemSource, TagSource, UserSource
-from features.source.parsing import Reader, likely_unit, parse_events, raw_text
+from features.source.events import parse_events
+from features.source.raw import raw_text
+from features.source.reader import Reader
+from features.source.values import likely_unit
 from jobs.cleaning.tally import example_of, ways_out
 from jobs.runtime.raw_files import DATE
 from jobs.runtime.run import Run

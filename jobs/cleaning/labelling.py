@@ -22,7 +22,9 @@ from features.cleaning.outliers import with_outliers
 from features.cleaning.quarantine import with_date
 from features.schema import month_of
 from features.source.config import EventSource, FileSource
-from features.source.parsing import SOURCE_ORDER, parse_events, parsed_once, rows_to_read, with_raw
+from features.source.events import parse_events, parsed_once, with_raw
+from features.source.raw import SOURCE_ORDER
+from features.source.reader import rows_to_read
 from jobs.cleaning.statistics import Statistics
 from jobs.runtime.run import Run
 from jobs.runtime.sources import read_raw

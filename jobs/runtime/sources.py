@@ -26,7 +26,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from features.errors import ContractError, NoInputError
 from features.source.config import FileSource
-from features.source.parsing import mapped_columns, quoted
+from features.source.raw import mapped_columns, quoted
 from jobs.runtime.dates import DateRange
 from jobs.runtime.errors import ConfigError, reason
 from jobs.runtime.raw_files import DATE, common_folder, csv_header, encoded, list_files, paths_read

@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from features.source.config import EventSource
-from features.source.parsing import parse_events
+from features.source.events import parse_events
 from jobs.clean_events import main
 from jobs.cleaning.first_rows import FIRST_ROWS
 from jobs.runtime.sources import read_raw

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from features.source.parsing import as_number
+from features.source.values import as_number
 
 if TYPE_CHECKING:
     from features.trailing.feature import Feature

@@ -9,7 +9,9 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from features.source.config import EventSource, Mapping, Time
-from features.source.parsing import Reader, likely_unit, parse_events, rows_to_read, with_raw
+from features.source.events import parse_events, with_raw
+from features.source.reader import Reader, rows_to_read
+from features.source.values import likely_unit
 from tests.features.raw import EARLIEST, NOW, UTC, raw_frame
 
 COLUMNS = {"user_id": "u", "item_id": "i", "event_type": "a", "value": "v", "event_time": "t"}

@@ -11,7 +11,8 @@ from pyspark.sql import functions as F
 
 from features.errors import ContractError, NoInputError
 from features.source.config import EventSource, ItemSource
-from features.source.parsing import parse_events, rows_to_read
+from features.source.events import parse_events
+from features.source.reader import rows_to_read
 from jobs.runtime.dates import DateRange
 from jobs.runtime.errors import ConfigError
 from jobs.runtime.raw_files import split_line
